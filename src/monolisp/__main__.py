@@ -1,0 +1,3 @@
+from monolisp.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,212 @@
+"""The spine: from what the user named to a verified executable.
+
+project ─ toolchain ─ load ⇄ Lisp ─ core ─ link ─ compose ─ verify ─ publish
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monolisp import __version__
+from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
+from monolisp.inputs import Record, changes, read_record, record_of, write_record
+from monolisp.linkage.table import Sizes
+from monolisp.project import Project
+from monolisp.store import digest_of
+from monolisp.target import Target
+from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolchain
+from monolisp.toolchain.version import DEFAULT
+
+_NAME_NOTE = "monolisp"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan and why it runs; `seconds` is what it is expected to take."""
+
+    name: str
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build will do, before anything is done. No steps: everything is up to date."""
+
+    project: Project
+    toolchain: Toolchain
+    output: Path
+    settings: str
+    record: Path
+    steps: tuple[Step, ...]
+    earlier: Record | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a build made. `fresh` is false when there was nothing to do."""
+
+    output: Path
+    fresh: bool
+    size: int
+    sha256: str
+    entry: str | None
+    toolchain: str
+    warnings: tuple[str, ...] = ()
+
+
+def plan_build(project: Project, target: Target, machine: Machine, always: bool = False) -> Plan:
+    """Say what has to be done for `project`, and why. Looks at files, changes nothing."""
+    toolchain, there = find_toolchain(project.sbcl or DEFAULT, target, machine.store)
+    settings = digest_of([__version__, toolchain.digest, _settings(project), environment_of(machine)])
+    record_path = machine.store.area("builds") / f"{digest_of([_settings(project), str(project.output)])}.json"
+    earlier = read_record(record_path)
+    output = project.output or default_output(project, earlier)
+    if not there:
+        stale = ["the toolchain is new"]
+    elif earlier is None:
+        stale = ["it was not built before"]
+    else:
+        stale = changes(earlier, settings, output)
+    if always and not stale:
+        stale = ["--always was given"]
+    steps = (*_toolchain_step(toolchain, there), *_program_steps(stale))
+    return Plan(project, toolchain, output, settings, record_path, steps, earlier)
+
+
+def _settings(project: Project) -> dict[str, object]:
+    return {name: repr(value) for name, value in asdict(project).items()}
+
+
+def environment_of(machine: Machine) -> dict[str, str]:
+    from monolisp.lisp.session import environment_seen
+
+    return environment_seen(machine.environ)
+
+
+def _toolchain_step(toolchain: Toolchain, there: bool) -> tuple[Step, ...]:
+    if there:
+        return ()
+    from monolisp.toolchain.version import find_version
+
+    seconds = sum(find_version(toolchain.version).stages.values())
+    why = f"SBCL {toolchain.version} for {toolchain.target.triple} is not in the store"
+    return (Step("toolchain", why, seconds),)
+
+
+def _program_steps(stale: list[str]) -> tuple[Step, ...]:
+    if not stale:
+        return ()
+    why = "; ".join(stale[:5]) + (f"; and {len(stale) - 5} more" if len(stale) > 5 else "")
+    return (
+        Step("load", why, 1),
+        Step("link", "the core is new", 0.1),
+        Step("verify", "every executable is verified before it gets its name", 0.1),
+    )
+
+
+def default_output(project: Project, earlier: Record | None) -> Path:
+    """The output when nobody names it: what the system's :build-pathname says, as the last build learned it."""
+    told = earlier.result.get("build_pathname") if earlier else None
+    return Path.cwd() / (told or project.default_name)
+
+
+def build(plan: Plan, machine: Machine) -> Result:
+    """Carry out a plan: the executable gets its name only when it is complete and verified."""
+    if not plan.steps and plan.earlier is not None:
+        state = plan.earlier.output
+        entry = plan.earlier.result.get("entry")
+        return Result(plan.output, False, state.size, state.sha256, entry, plan.toolchain.digest)
+    check_output(plan.output)
+    from monolisp.link.compose import compose
+    from monolisp.link.program import LINKAGE_SECTION, link_program, linkage_note
+    from monolisp.lisp.session import load_program
+    from monolisp.toolchain.zig import find_zig
+
+    zig = find_zig(machine.store, machine.path)
+    toolchain = ensure_toolchain(plan.toolchain, machine, zig)
+    with tempfile.TemporaryDirectory(prefix="build-", dir=machine.store.area("building")) as folder:
+        loaded = load_program(plan.project, toolchain, machine, Path(folder))
+        output = _final_output(plan, loaded.build_pathname)
+        sizes = Sizes(plan.project.heap, plan.project.stack)
+        program = link_program(loaded.core, sizes, toolchain, zig, machine.store, machine.runner)
+        notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
+        with candidate(output) as path:
+            compose(program.path, loaded.core, toolchain.target.core_alignment, notes, path)
+            require_static(path, toolchain.target)
+            path.rename(output)
+    told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
+    return _finish(plan, machine, output, loaded.files, loaded.directories, told, loaded.warnings)
+
+
+def _finish(
+    plan: Plan,
+    machine: Machine,
+    output: Path,
+    files: frozenset[str],
+    directories: frozenset[str],
+    told: Mapping[str, str | None],
+    warnings: tuple[str, ...],
+) -> Result:
+    """Keep the record that lets the next build see that nothing changed."""
+    known = frozenset(plan.earlier.files) if plan.earlier else frozenset()
+    without = (machine.store.root, plan.toolchain.path)
+    record = record_of(plan.settings, files | known, directories, without, output, told)
+    write_record(plan.record, record)
+    state = record.output
+    return Result(output, True, state.size, state.sha256, told["entry"], plan.toolchain.digest, warnings)
+
+
+def _final_output(plan: Plan, build_pathname: str | None) -> Path:
+    output = plan.output
+    if plan.project.output is None and build_pathname:
+        output = Path.cwd() / build_pathname
+        check_output(output)
+    return output
+
+
+def check_output(output: Path) -> None:
+    """Find out before minutes of work that the result could not be put there."""
+    if output.is_dir():
+        raise OutputIsDirectory(path=output)
+    if not output.parent.is_dir():
+        raise OutputUnwritable(path=output, reason=f"there is no directory {output.parent}")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise OutputUnwritable(path=output, reason=f"the directory {output.parent} is not yours to write")
+
+
+@contextmanager
+def candidate(output: Path) -> Iterator[Path]:
+    """A file beside `output` to make the executable in; whatever happens it does not stay under that name."""
+    path = output.with_name(f".{output.name}.{os.getpid()}.{_NAME_NOTE}")
+    try:
+        yield path
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(path=output.parent) from error
+        raise OutputUnwritable(path=output, reason=error.strerror or error) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def require_static(path: Path, target: Target) -> None:
+    """Make `path` executable and judge it. Raises NotStatic with every finding."""
+    from monolisp.elf import verify
+
+    path.chmod(0o777 & ~_umask())
+    verdict = verify(path, target)
+    if not verdict.ok:
+        raise NotStatic(findings="; ".join(verdict.failures()))
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,424 @@
+"""Every error a user can meet: what happened, why, what to do next, and the exit code.
+
+An error is data: a class with three templates, filled from the keyword arguments it is raised with. The page
+docs/errors.md is made from this file (`python -m monolisp.errors`). A traceback is for bugs only.
+"""
+
+from __future__ import annotations
+
+import string
+import sys
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes of the monolisp command."""
+
+    OK = 0
+    VERDICT = 1
+    USAGE = 2
+    INPUT = 3
+    LISP = 4
+    TOOL = 5
+    SOURCE = 6
+    TOOLCHAIN = 7
+    OUTPUT = 8
+    STORE = 9
+    LINK = 10
+    BUG = 70
+    INTERRUPTED = 130
+
+
+EXIT_MEANING = {
+    Exit.OK: "done",
+    Exit.VERDICT: "`verify` found a file that is not truly static",
+    Exit.USAGE: "the command line is wrong",
+    Exit.INPUT: "the program to build is missing, ambiguous or described wrongly",
+    Exit.LISP: "Lisp could not read, compile or load the program",
+    Exit.TOOL: "a tool of this machine is missing",
+    Exit.SOURCE: "a source could not be had or is not what was pinned",
+    Exit.TOOLCHAIN: "the toolchain could not be built",
+    Exit.OUTPUT: "the result could not be written",
+    Exit.STORE: "the store cannot be used",
+    Exit.LINK: "the executable could not be linked or did not pass verification",
+    Exit.BUG: "a bug in monolisp",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
+
+class MonolispError(Exception):
+    """An error with its own words. Subclasses give the templates; `fields` fills them."""
+
+    exit_code: ClassVar[Exit] = Exit.BUG
+    what: ClassVar[str]
+    why: ClassVar[str]
+    todo: ClassVar[str]
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = {name: str(value) for name, value in fields.items()}
+        super().__init__(self.what_text)
+
+    def _fill(self, template: str) -> str:
+        return string.Formatter().vformat(template, (), self.fields).strip()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def what_text(self) -> str:
+        return self._fill(self.what)
+
+    @property
+    def why_text(self) -> str:
+        return self._fill(self.why)
+
+    @property
+    def todo_text(self) -> str:
+        return self._fill(self.todo)
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.what_text}"]
+        if self.why_text:
+            lines.append(f"  why: {self.why_text}")
+        if self.todo_text:
+            lines.append(f"  try: {self.todo_text}")
+        return "\n".join(lines)
+
+
+# --- the command line and the project file -------------------------------------------------------------------------
+
+
+class BadOption(MonolispError):
+    exit_code = Exit.USAGE
+    what = "{option}: {value} is not usable"
+    why = "{reason}"
+    todo = "see `monolisp {command} --help`"
+
+
+class UnknownKey(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file}: unknown key {key}"
+    why = "monolisp.toml may hold: {known}"
+    todo = "{suggestion}"
+
+
+class BadProjectFile(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} cannot be used"
+    why = "{reason}"
+    todo = "correct the file; docs/project-file.md shows every key"
+
+
+class NoSuchTarget(MonolispError):
+    exit_code = Exit.USAGE
+    what = "there is no target {name}"
+    why = "known targets: {known}"
+    todo = "choose one of them"
+
+
+class NoSuchSbcl(MonolispError):
+    exit_code = Exit.USAGE
+    what = "there is no pin for SBCL {version}"
+    why = "pinned versions: {known}"
+    todo = "choose one of them, or add a TOML file for {version} beside theirs (docs/architecture.md, toolchain)"
+
+
+# --- what is to be built -------------------------------------------------------------------------------------------
+
+
+class NothingToBuild(MonolispError):
+    exit_code = Exit.INPUT
+    what = "nothing to build in {directory}"
+    why = "no file or system was named, and the directory has no .asd file and no monolisp.toml naming one"
+    todo = "name a Lisp file or a system: `monolisp build hello.lisp`"
+
+
+class NoSuchFile(MonolispError):
+    exit_code = Exit.INPUT
+    what = "no such file: {file}"
+    why = "{reason}"
+    todo = "check the spelling and the directory you are in"
+
+
+class TwoSystems(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{directory} has more than one .asd file"
+    why = "found: {files}"
+    todo = "name the system to build: `monolisp build {first}`"
+
+
+class MixedInputs(MonolispError):
+    exit_code = Exit.INPUT
+    what = "files and systems cannot be built together"
+    why = "got: {inputs}"
+    todo = "name one or more .lisp files, or one system"
+
+
+class NoSuchSystem(MonolispError):
+    exit_code = Exit.INPUT
+    what = "system {system} was not found"
+    why = "{reason}"
+    todo = "{suggestion}"
+
+
+class MissingDependency(MonolispError):
+    exit_code = Exit.INPUT
+    what = "system {system} needs {missing}, which was not found"
+    why = "it is in none of the places where ASDF looks: {places}"
+    todo = "install it there, or name its directory with --registry DIR"
+
+
+class NoSuchPackage(MonolispError):
+    exit_code = Exit.INPUT
+    what = "there is no package {package} for the entry {entry}"
+    why = "the program was loaded, and defines these packages: {known}"
+    todo = "name the entry as PACKAGE:FUNCTION with --entry"
+
+
+class NoEntry(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the program has no function {entry}"
+    why = "{reason}"
+    todo = "define it, or name another function with --entry PACKAGE:FUNCTION"
+
+
+class TwoEntries(MonolispError):
+    exit_code = Exit.INPUT
+    what = "more than one package has a function MAIN"
+    why = "found: {entries}"
+    todo = "say which with --entry PACKAGE:FUNCTION"
+
+
+class BadEntry(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the entry {entry} takes the wrong arguments: {lambda_list}"
+    why = "it is called with no argument or with one: the list of command-line arguments"
+    todo = "give it the lambda list () or (arguments), or name another function with --entry"
+
+
+# --- Lisp ----------------------------------------------------------------------------------------------------------
+
+
+class LispReadError(MonolispError):
+    exit_code = Exit.LISP
+    what = "{place}: cannot be read"
+    why = "{condition}"
+    todo = "balance the parentheses and check the packages named in that form"
+
+
+class LispCompileError(MonolispError):
+    exit_code = Exit.LISP
+    what = "{place}: does not compile"
+    why = "{condition}"
+    todo = "correct the form; -v shows the compiler's whole output"
+
+
+class LispLoadError(MonolispError):
+    exit_code = Exit.LISP
+    what = "{place}: error while loading"
+    why = "{condition}"
+    todo = "correct the form; -v shows the backtrace"
+
+
+class LispSaveError(MonolispError):
+    exit_code = Exit.LISP
+    what = "the program was loaded but its core could not be saved"
+    why = "{condition}"
+    todo = "a program must not leave threads running while it loads: start them in its entry function"
+
+
+class LispDied(MonolispError):
+    exit_code = Exit.LISP
+    what = "Lisp ended unexpectedly {place}"
+    why = "{reason}"
+    todo = "the end of its output is above; if the heap was exhausted, raise it with --build-heap 8GiB"
+
+
+class LispFileInterrupted(MonolispError):
+    exit_code = Exit.INTERRUPTED
+    what = "interrupted {place}"
+    why = "{reason}"
+    todo = "if loading never returns, keep the program's work inside its entry function"
+
+
+# --- tools of the machine ------------------------------------------------------------------------------------------
+
+
+class ToolMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "{tool} was not found on this machine"
+    why = "{detail}"
+    todo = "`monolisp doctor` prints the command that installs it"
+
+
+class NoHostLisp(MonolispError):
+    exit_code = Exit.TOOL
+    what = "no Lisp to build SBCL with"
+    why = "none of {tried} is on PATH, and Debian's sbcl package could not be had: {reason}"
+    todo = "install sbcl (or ecl, ccl, clisp): `monolisp doctor` prints the command"
+
+
+class CommandTimeout(MonolispError):
+    exit_code = Exit.TOOL
+    what = "a command took longer than {seconds} seconds and was ended"
+    why = "it was: {command}"
+    todo = "try again on a less busy machine"
+
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+
+class SourceUnavailable(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{source} could not be had"
+    why = "{attempts}"
+    todo = "connect to the network, or put {file} into a directory and name it with --source-dir DIR"
+
+
+class SourceOffline(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{source} is not in the store, and --offline forbids fetching it"
+    why = "it would come from {places}"
+    todo = "run once without --offline, or put {file} into a directory and name it with --source-dir DIR"
+
+
+class WrongChecksum(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{file} is not the pinned source"
+    why = "its sha256 is {found}, the pin says {expected}"
+    todo = "delete it and fetch it again; if it stays so, the place it came from was changed: do not use it"
+
+
+class Truncated(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "the download of {url} ended early"
+    why = "{found} of {expected} bytes arrived"
+    todo = "try again; a partial file is never kept"
+
+
+class UnsafeArchive(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{file} was not unpacked"
+    why = "its member {member} would be written outside the directory it is unpacked into ({reason})"
+    todo = "do not use this archive; report it to whoever made it"
+
+
+class BadArchive(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{file} cannot be unpacked"
+    why = "{reason}"
+    todo = "fetch it again"
+
+
+# --- the toolchain -------------------------------------------------------------------------------------------------
+
+
+class StageFailed(MonolispError):
+    exit_code = Exit.TOOLCHAIN
+    what = "building the toolchain failed in stage {stage}"
+    why = "{reason}\n{tail}"
+    todo = "the whole log is {log}; nothing half-made was kept, so try again after correcting the cause"
+
+
+class NoToolchain(MonolispError):
+    exit_code = Exit.TOOLCHAIN
+    what = "there is no toolchain for SBCL {version} and {target} in the store"
+    why = "it was not built yet"
+    todo = "`monolisp toolchain build` builds it; so does the first `monolisp build`"
+
+
+class WrongZig(MonolispError):
+    exit_code = Exit.TOOL
+    what = "the C compiler is zig {found}, but {expected} is pinned"
+    why = "another version has another libc inside, so that programs would differ"
+    todo = "install monolisp into an environment of its own (pipx, uv tool), or: pip install ziglang=={expected}"
+
+
+# --- output, store, link -------------------------------------------------------------------------------------------
+
+
+class OutputIsDirectory(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "the output {path} is a directory"
+    why = "an executable cannot take its name"
+    todo = "name another output with -o FILE"
+
+
+class OutputUnwritable(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "the output {path} cannot be written"
+    why = "{reason}"
+    todo = "name another place with -o FILE, or make room; what was there before is untouched"
+
+
+class DiskFull(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "no space left on the disk of {path}"
+    why = "a toolchain takes about 1 GB while it is built and 0.2 GB afterwards, an executable about 40 MB"
+    todo = "make room, `monolisp toolchain prune`, or put the store elsewhere with MONOLISP_STORE=DIR"
+
+
+class StoreUnusable(MonolispError):
+    exit_code = Exit.STORE
+    what = "the store {path} cannot be used"
+    why = "{reason}"
+    todo = "name another place with MONOLISP_STORE=DIR"
+
+
+class BadElf(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} is not an ELF file that can be read"
+    why = "{reason}"
+    todo = "name an executable"
+
+
+class BadCore(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} holds no SBCL core that can be read"
+    why = "{reason}"
+    todo = "name a core, or an executable that monolisp made"
+
+
+class LinkFailed(MonolispError):
+    exit_code = Exit.LINK
+    what = "the executable could not be linked"
+    why = "{reason}"
+    todo = "this is most likely a fault of monolisp: please report it with the lines above"
+
+
+class NotStatic(MonolispError):
+    exit_code = Exit.LINK
+    what = "the executable was built but is not truly static, and was deleted"
+    why = "{findings}"
+    todo = "this is most likely a fault of monolisp: please report it with the lines above"
+
+
+# --- the page ------------------------------------------------------------------------------------------------------
+
+
+def all_errors() -> list[type[MonolispError]]:
+    """Every error class, in the order of this file."""
+    return MonolispError.__subclasses__()
+
+
+def page() -> str:
+    """docs/errors.md."""
+    lines = [
+        "# Errors and exit codes",
+        "",
+        "Made from src/monolisp/errors.py by `make docs`; do not edit. Words in braces are filled in when it happens.",
+        "",
+        "| exit code | meaning |",
+        "| --- | --- |",
+    ]
+    lines += [f"| {int(code)} | {meaning} |" for code, meaning in EXIT_MEANING.items()]
+    for error in all_errors():
+        lines += ["", f"## {error.__name__} (exit {int(error.exit_code)})", ""]
+        lines += [f"- what: {error.what}", f"- why: {error.why}".replace("\n", " "), f"- try: {error.todo}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

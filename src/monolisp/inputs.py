@@ -1,0 +1,107 @@
+"""What a build read, and whether any of it changed since: the reason why a build runs again, or need not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monolisp.store import digest_of, sha256_file
+
+_VIRTUAL = ("/proc/", "/dev/", "/sys/", "/run/")
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was: size in bytes, modification time in nanoseconds, sha256."""
+
+    size: int
+    modified: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished build: the hash of its settings, the files and directories it read, and what came out."""
+
+    settings: str
+    files: Mapping[str, FileState]
+    directories: Mapping[str, str]
+    output: FileState
+    result: Mapping[str, str | None]
+
+
+def file_state(path: Path) -> FileState:
+    status = path.stat()
+    return FileState(status.st_size, status.st_mtime_ns, sha256_file(path))
+
+
+def directory_state(path: Path) -> str:
+    """A hash of the names in a directory that may matter to Lisp: directories, and files of a Lisp type."""
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if entry.name.endswith((".asd", ".lisp", ".conf")) or (entry.is_dir() and entry.name[0] != ".")
+            )
+    except OSError:
+        return "gone"
+    return digest_of(names)
+
+
+def record_of(
+    settings: str,
+    files: Iterable[str],
+    directories: Iterable[str],
+    without: Iterable[Path],
+    output: Path,
+    result: Mapping[str, str | None],
+) -> Record:
+    """Record a build that has just ended; whatever lies below one of `without` (the store) is not an input."""
+    skipped = tuple(f"{path}/" for path in without) + _VIRTUAL
+    wanted = sorted({os.path.abspath(name) for name in files})
+    states = {name: file_state(Path(name)) for name in wanted if not name.startswith(skipped) and Path(name).is_file()}
+    listed = {os.path.abspath(name) for name in directories}
+    listings = {name: directory_state(Path(name)) for name in sorted(listed) if not f"{name}/".startswith(skipped)}
+    return Record(settings, states, listings, file_state(output), result)
+
+
+def changes(record: Record, settings: str, output: Path) -> list[str]:
+    """Every reason why the recorded build does not stand any more; none means it is up to date."""
+    reasons = [] if record.settings == settings else ["options, environment or toolchain changed"]
+    if not _same(output, record.output):
+        reasons.append(f"{output} is missing or was changed")
+    reasons += [f"{name} changed" for name, state in record.files.items() if not _same(Path(name), state)]
+    listings = record.directories.items()
+    return reasons + [f"something came to or went from {name}" for name, seen in listings if directory_state(Path(name)) != seen]
+
+
+def _same(path: Path, state: FileState) -> bool:
+    """Size and time first; a file that was only touched is hashed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    if status.st_size != state.size:
+        return False
+    return status.st_mtime_ns == state.modified or sha256_file(path) == state.sha256
+
+
+def read_record(path: Path) -> Record | None:
+    """The record of an earlier build; none when there is none, or when it is another monolisp's."""
+    try:
+        told = json.loads(path.read_bytes())
+        files = {name: FileState(**state) for name, state in told["files"].items()}
+        return Record(told["settings"], files, told["directories"], FileState(**told["output"]), told["result"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Written aside and renamed: a reader finds the old one or the new one."""
+    aside = path.with_suffix(f".{os.getpid()}")
+    aside.write_text(json.dumps(asdict(record)))
+    aside.rename(path)

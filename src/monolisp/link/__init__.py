@@ -1,0 +1,1 @@
+"""From a core and a runtime object to one executable."""

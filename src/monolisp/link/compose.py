@@ -1,0 +1,95 @@
+"""Adding sections to a linked ELF file: the core goes in behind the code, outside of what the kernel maps.
+
+SBCL's runtime finds its core by the section name in the file and maps it from there itself. Because the core takes no
+part in the link, the linked code can be kept between builds, and a core of any size costs one copy.
+Source: ELF-64 Object File Format 1.5; SBCL src/runtime/os-common.c (search_for_elf_core), 2.6.4.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from monolisp.errors import BadElf
+
+_SHT_PROGBITS = 1
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_E_SHOFF, _E_SHNUM, _E_SHSTRNDX = 40, 60, 62
+
+
+def compose(runtime: Path, core: Path, alignment: int, notes: Mapping[str, bytes], output: Path) -> None:
+    """Write `output`: the 64-bit ELF file `runtime` with the file `core` as section lisp.core, which begins at a
+    multiple of `alignment` bytes, and one further section for each of `notes` (name → content)."""
+    code = runtime.read_bytes()
+    headers, strings = _sections(code, str(runtime))
+    with output.open("wb") as target:
+        target.write(code)
+        begin = _align(target, alignment)
+        size = _copy(core, target)
+        headers.append(_header(strings, "lisp.core", begin, size, alignment))
+        for name, content in notes.items():
+            place = _align(target, 8)
+            target.write(content)
+            headers.append(_header(strings, name, place, len(content), 1))
+        _finish(target, headers, strings)
+
+
+def _sections(code: bytes, name: str) -> tuple[list[list[int]], bytearray]:
+    """The section headers of a linked file and its section names (whose own header is the last field's business)."""
+    if code[:6] != b"\x7fELF\x02\x01":
+        raise BadElf(file=name, reason="it is no 64-bit little-endian ELF file")
+    (table,) = struct.unpack_from("<Q", code, _E_SHOFF)
+    count, names = struct.unpack_from("<HH", code, _E_SHNUM)
+    headers = [list(_SECTION.unpack_from(code, table + place * _SECTION.size)) for place in range(count)]
+    # The names' section becomes the last one, so that its index is known when the table is written.
+    own = headers.pop(names)
+    return headers, bytearray(code[own[4] : own[4] + own[5]])
+
+
+def _header(strings: bytearray, name: str, offset: int, size: int, alignment: int) -> list[int]:
+    place = len(strings)
+    strings += name.encode() + b"\0"
+    return [place, _SHT_PROGBITS, 0, 0, offset, size, 0, 0, alignment, 0]
+
+
+def _finish(target: BinaryIO, headers: list[list[int]], strings: bytearray) -> None:
+    own = strings.find(b".shstrtab\0")
+    place = target.tell()
+    target.write(strings)
+    headers.append([own, 3, 0, 0, place, len(strings), 0, 0, 1, 0])
+    table = _align(target, 8)
+    for header in headers:
+        target.write(_SECTION.pack(*header))
+    target.seek(_E_SHOFF)
+    target.write(struct.pack("<Q", table))
+    target.seek(_E_SHNUM)
+    target.write(struct.pack("<HH", len(headers), len(headers) - 1))
+
+
+def _align(target: BinaryIO, alignment: int) -> int:
+    """Pad to a multiple of `alignment` and say where that is."""
+    place = target.tell()
+    target.write(b"\0" * (-place % alignment))
+    return target.tell()
+
+
+def _copy(source: Path, target: BinaryIO) -> int:
+    """Append a file; the kernel copies, or shares the blocks where the file system can. Returns its size."""
+    target.flush()
+    with source.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        left = size
+        while left > 0:
+            try:
+                copied = os.copy_file_range(stream.fileno(), target.fileno(), min(left, 1 << 30))
+            except OSError:
+                # Not between these file systems: sendfile can.
+                copied = os.sendfile(target.fileno(), stream.fileno(), None, min(left, 1 << 30))
+            if copied == 0:
+                break
+            left -= copied
+    target.seek(0, os.SEEK_END)
+    return size - left

@@ -1,0 +1,74 @@
+"""The code of a finished executable: runtime object, libc and our start, linked with the core's linkage table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monolisp.errors import LinkFailed
+from monolisp.linkage.names import origin_of
+from monolisp.linkage.table import Linked, Sizes, c_source, program_table
+from monolisp.lisp.corefile import ForeignName, linkage_of
+from monolisp.process import Command, Runner
+from monolisp.store import Store, digest_of
+from monolisp.toolchain.toolchain import Toolchain
+from monolisp.toolchain.zig import Zig
+
+LINKAGE_SECTION = "monolisp.linkage"
+_C_FILES = ("dl.c", "program.c")
+# The stack of a thread that a C library starts, in bytes: musl's own default is 128 KiB.
+_C_THREAD_STACK = 8 << 20
+
+
+@dataclass(frozen=True)
+class Program:
+    """Linked code, without its core, and the linkage table it was linked with."""
+
+    path: Path
+    linkage: Sequence[Linked]
+
+
+def resolve(names: Sequence[ForeignName], toolchain: Toolchain) -> list[Linked]:
+    """Say for each name of a core's linkage table what will define it, if anything."""
+    return [Linked(entry.name, entry.kind, origin_of(entry.name, toolchain.names)) for entry in names]
+
+
+def link_program(
+    core: Path, sizes: Sizes, toolchain: Toolchain, zig: Zig, store: Store, runner: Runner, exports: Sequence[str] = ()
+) -> Program:
+    """Link what `core` needs. The result is kept: the same names and sizes need no second link. Raises LinkFailed."""
+    linkage = resolve(linkage_of(core), toolchain)
+    tables = program_table(linkage, sizes, exports=exports)
+    sources = {"tables.c": tables, **{name: c_source(name).decode() for name in (*_C_FILES, "tables.h")}}
+    digest = digest_of(["program", toolchain.digest, sources, _C_THREAD_STACK])
+
+    def make(directory: Path) -> None:
+        for name, text in sources.items():
+            (directory / name).write_text(text)
+        objects = [directory / name.replace(".c", ".o") for name in sources if name.endswith(".c")]
+        for compiled in objects:
+            zig.compile(toolchain.target, compiled.with_suffix(".c"), compiled, runner)
+        _link(objects, directory / "program", toolchain, zig, runner)
+
+    return Program(store.entry("programs", digest, make) / "program", linkage)
+
+
+def _link(objects: Sequence[Path], output: Path, toolchain: Toolchain, zig: Zig, runner: Runner) -> None:
+    start, libc = toolchain.libc
+    target = toolchain.target
+    argv = zig.ld(
+        *("-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"),
+        *("-z", "noexecstack", "-z", f"stack-size={_C_THREAD_STACK}", "-z", f"max-page-size={target.page_size}"),
+        *("-o", output, start, *objects, toolchain.runtime_object, "--start-group", *libc, "--end-group"),
+    )
+    done = runner(Command(argv, zig.env, cwd=output.parent))
+    if done.returncode != 0:
+        raise LinkFailed(reason=done.text[-2000:])
+
+
+def linkage_note(linkage: Sequence[Linked]) -> bytes:
+    """The section that lets `monolisp linkage` tell where each name came from: JSON, one [name, kind, origin] each."""
+    rows = [[entry.name, entry.kind, entry.origin] for entry in linkage]
+    return json.dumps(rows, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""Names and tables: what archives and objects define, and the C tables made from them."""

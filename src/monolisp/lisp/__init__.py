@@ -1,0 +1,1 @@
+"""Driving SBCL: what is loaded into the build runtime, and what it tells."""

@@ -1,0 +1,394 @@
+;;;; Build side: load the program that a job describes, find its entry, save its core. Gone before the core is saved.
+;;;;
+;;;; What happens is told as events: one JSON object a line, on the descriptor MONOLISP_EVENTS_FD.
+
+(defpackage #:monolisp-build
+  (:use #:common-lisp)
+  (:export #:run))
+
+(in-package #:monolisp-build)
+
+;;; Events
+
+(defvar *events* nil)
+
+(defun write-json-string (string stream)
+  (write-char #\" stream)
+  (loop for char across string
+        do (case char
+             ((#\" #\\) (write-char #\\ stream) (write-char char stream))
+             (t (if (or (< (char-code char) 32) (<= #xD800 (char-code char) #xDFFF))
+                    (format stream "\\u~4,'0x" (char-code char))
+                    (write-char char stream)))))
+  (write-char #\" stream))
+
+(defun write-json (value stream)
+  (etypecase value
+    (null (write-string "null" stream))
+    (string (write-json-string value stream))
+    (integer (format stream "~d" value))
+    (list (write-char #\[ stream)
+          (loop for (item . more) on value
+                do (write-json item stream)
+                   (when more (write-char #\, stream)))
+          (write-char #\] stream))))
+
+(defun tell (event &rest fields)
+  "FIELDS: keyword, value, keyword, value…"
+  (when *events*
+    (format *events* "{\"event\":")
+    (write-json event *events*)
+    (loop for (name value) on fields by #'cddr
+          do (format *events* ",~s:" (string-downcase name))
+             (write-json value *events*))
+    (format *events* "}~%")
+    (finish-output *events*)))
+
+(defun text-of (condition)
+  (handler-case (let ((*print-length* 20) (*print-level* 6))
+                  (princ-to-string condition))
+    (error () (format nil "a condition of type ~s" (type-of condition)))))
+
+(defun fail (kind &rest fields)
+  "Tell why the build ends here, and end it."
+  (apply #'tell "failed" :kind kind fields)
+  (finish-output)
+  (sb-ext:exit :code 1 :abort t))
+
+;;; Where we are
+
+(defvar *file* nil "The file being loaded or compiled.")
+(defvar *line* nil "The line on which the form being loaded begins.")
+(defvar *script-package* nil "Where the last script left *PACKAGE*.")
+(defvar *packages-before* '() "The packages that were there before the program.")
+(defvar *caught* nil "The first compiler error, else the first warning: which of the two, file, line, text.")
+
+(defun line-at (file position)
+  "The line, from 1, of the character POSITION of FILE; NIL when it cannot be told."
+  (ignore-errors
+   (with-open-file (stream file :external-format '(:utf-8 :replacement #\?))
+     (1+ (loop repeat position count (eql (read-char stream nil) #\Newline))))))
+
+(defun compiler-place ()
+  "File and line of the form that the compiler is at."
+  (let ((context (ignore-errors (sb-c::find-error-context nil))))
+    (if context
+        (let ((file (sb-c::compiler-error-context-file-name context))
+              (position (sb-c::compiler-error-context-file-position context)))
+          (if (typep file '(or string pathname))
+              (values (namestring file) (and (integerp position) (line-at file position)))
+              (values *file* *line*)))
+        (values *file* *line*))))
+
+(defun note-compiler-error (condition)
+  (unless (eq (first *caught*) :error)
+    (multiple-value-bind (file line) (compiler-place)
+      (setf *caught* (list :error file line (text-of condition))))))
+
+(defun note-warning (condition)
+  (unless (typep condition 'style-warning)
+    (multiple-value-bind (file line) (compiler-place)
+      (unless *caught* (setf *caught* (list :warning file line (text-of condition))))
+      (tell "warning" :file file :line line :condition (text-of condition)))))
+
+(defun fail-compilation ()
+  (destructuring-bind (kind file line text) *caught*
+    (declare (ignore kind))
+    (fail "compile" :file file :line line :condition text)))
+
+(defun print-backtrace-of (condition)
+  (format *error-output* "~&~a~%" (text-of condition))
+  (sb-debug:print-backtrace :count 60 :stream *error-output*)
+  (finish-output *error-output*))
+
+(defun on-unhandled (condition hook)
+  (declare (ignore hook))
+  (print-backtrace-of condition)
+  (let ((file (or *file* (and *load-truename* (namestring *load-truename*)))))
+    (typecase condition
+      (sb-int:simple-reader-package-error
+       (fail "read" :file file :line *line* :condition (text-of condition)))
+      ((or reader-error end-of-file sb-int:stream-decoding-error)
+       (fail "read" :file file :line *line* :condition (text-of condition)))
+      (t (fail-loading condition file)))))
+
+(defun asdf-condition-p (condition name)
+  (let ((symbol (and (find-package "ASDF") (find-symbol name "ASDF"))))
+    (and symbol (find-class symbol nil) (typep condition symbol))))
+
+(defun fail-loading (condition file)
+  (flet ((slot (name)
+           (let ((function (find-symbol name "ASDF/FIND-COMPONENT")))
+             (and function (ignore-errors (princ-to-string (funcall function condition)))))))
+    (cond ((asdf-condition-p condition "MISSING-DEPENDENCY")
+           (fail "missing-dependency" :missing (slot "MISSING-REQUIRES") :system (wanting-system condition)
+                 :condition (text-of condition)))
+          ((asdf-condition-p condition "MISSING-COMPONENT")
+           (fail "missing-system" :missing (slot "MISSING-REQUIRES") :condition (text-of condition)))
+          ((and *caught* (or (asdf-condition-p condition "COMPILE-ERROR")
+                             (asdf-condition-p condition "COMPILE-FILE-ERROR")
+                             (search "COMPILE-FILE" (text-of condition))))
+           (fail-compilation))
+          (t (fail "load" :file file :line *line* :condition (text-of condition))))))
+
+(defun wanting-system (condition)
+  (let ((by (ignore-errors (funcall (find-symbol "MISSING-REQUIRED-BY" "ASDF/FIND-COMPONENT") condition))))
+    (if by
+        (princ-to-string (ignore-errors (funcall (find-symbol "COMPONENT-NAME" "ASDF")
+                                                 (funcall (find-symbol "COMPONENT-SYSTEM" "ASDF") by))))
+        "it")))
+
+;;; Loading
+
+(defun skip-blanks (stream)
+  (peek-char t stream nil))
+
+(defun file-text (file)
+  (with-open-file (stream file :external-format :utf-8)
+    (let* ((text (make-string (file-length stream)))
+           (end (read-sequence text stream)))
+      (subseq text 0 end))))
+
+(defun load-script (file)
+  "Load FILE as LOAD would load source, knowing the line of each form."
+  (tell "file" :file file)
+  (let* ((*file* file) (*line* 1)
+         (text (file-text file))
+         (*package* *package*) (*readtable* *readtable*)
+         (*load-pathname* (pathname file)) (*load-truename* (truename file)))
+    (with-input-from-string (stream text)
+      (when (and (> (length text) 1) (string= "#!" text :end2 2))
+        (read-line stream nil))
+      (loop with counted = 0
+            do (skip-blanks stream)
+               (let ((position (file-position stream)))
+                 (incf *line* (count #\Newline text :start counted :end position))
+                 (setf counted position))
+               (let ((form (read stream nil stream)))
+                 (when (eq form stream) (return))
+                 (eval form)
+                 (when (eq (first *caught*) :error) (fail-compilation)))))
+    ;; Where a script leaves *PACKAGE* is where its MAIN is looked for first.
+    (setf *script-package* *package*)))
+
+(defun asdf (name &rest arguments)
+  (apply (find-symbol name "ASDF") arguments))
+
+(defun watch-files ()
+  "Tell which file ASDF is at."
+  (let ((perform (find-symbol "PERFORM" "ASDF"))
+        (file-class (find-symbol "SOURCE-FILE" "ASDF")))
+    (eval `(defmethod ,perform :before ((operation t) (component ,file-class))
+             (declare (ignore operation))
+             (setf *file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)) *line* nil)
+             (tell "file" :file *file*)))))
+
+(defun unwatch-files ()
+  (let* ((perform (fdefinition (find-symbol "PERFORM" "ASDF")))
+         (method (find-method perform '(:before) (list (find-class t) (find-class (find-symbol "SOURCE-FILE" "ASDF")))
+                              nil)))
+    (when method (remove-method perform method))))
+
+(defun load-system (name)
+  (let ((system (asdf "FIND-SYSTEM" name nil)))
+    (unless system
+      (fail "missing-system" :missing name
+            :known (subseq* (sort (asdf "REGISTERED-SYSTEMS") #'string<) 0 40)))
+    (watch-files)
+    (with-compilation-unit ()
+      (asdf "LOAD-SYSTEM" name))
+    (unwatch-files)
+    system))
+
+(defun source-files (component)
+  "The namestrings of every source file below COMPONENT."
+  (if (typep component (find-symbol "PARENT-COMPONENT" "ASDF"))
+      (mapcan #'source-files (asdf "COMPONENT-CHILDREN" component))
+      (let ((pathname (asdf "COMPONENT-PATHNAME" component)))
+        (when pathname (list (namestring pathname))))))
+
+(defun tell-sources ()
+  "Tell the source files of every system that was loaded: those whose compiled files were still good were not read."
+  (when (find-package "ASDF")
+    (dolist (name (asdf "ALREADY-LOADED-SYSTEMS"))
+      (let* ((system (asdf "FIND-SYSTEM" name nil))
+             (definition (and system (asdf "SYSTEM-SOURCE-FILE" system))))
+        (when definition
+          (tell "sources" :system name
+                          :files (cons (namestring definition) (source-files system))))))))
+
+(defun subseq* (list start end)
+  (subseq list start (min end (length list))))
+
+;;; The entry
+
+(defun packages-with-main ()
+  (loop for package in (list-all-packages)
+        for symbol = (find-symbol "MAIN" package)
+        when (and symbol (fboundp symbol) (eq (symbol-package symbol) package))
+          collect symbol))
+
+(defun entry-symbol (name packages)
+  "The symbol that NAME (\"PACKAGE:FUNCTION\", \"FUNCTION\" or NIL) says; PACKAGES are tried first for a bare one."
+  (let* ((colon (and name (position #\: name)))
+         (function (string-upcase (if colon (string-left-trim ":" (subseq name colon)) (or name "MAIN")))))
+    (if colon
+        (let ((package (or (find-package (subseq name 0 colon)) (find-package (string-upcase (subseq name 0 colon))))))
+          (unless package
+            (fail "no-package" :package (subseq name 0 colon) :entry name :known (program-packages)))
+          (or (find-symbol (string-left-trim ":" (subseq name colon)) package)
+              (find-symbol function package)
+              (fail "no-entry" :entry name :condition (format nil "package ~a has no such symbol" (package-name package)))))
+        (or (loop for package in packages
+                  for symbol = (and package (find-symbol function package))
+                  when (and symbol (fboundp symbol)) return symbol)
+            (unless name (only-main))
+            (fail "no-entry" :entry (or name "MAIN")
+                  :condition "it was looked for in the program's own packages after everything was loaded")))))
+
+(defun only-main ()
+  (let ((found (packages-with-main)))
+    (when (rest found)
+      (fail "two-entries" :entries (mapcar #'qualified found)))
+    (first found)))
+
+(defun qualified (symbol)
+  (format nil "~a::~a" (package-name (symbol-package symbol)) (symbol-name symbol)))
+
+(defun program-packages ()
+  (let ((names (loop for package in (list-all-packages)
+                     unless (or (member package *packages-before*) (eq package *package*))
+                       collect (package-name package))))
+    (append '("COMMON-LISP-USER") (subseq* (sort names #'string<) 0 20))))
+
+(defun required-arguments (lambda-list)
+  "How many arguments must be given, and how many may be."
+  (let* ((required (or (position-if (lambda (item) (member item lambda-list-keywords)) lambda-list)
+                       (length lambda-list))))
+    (values required
+            (if (> (length lambda-list) required) nil required))))
+
+(defun entry-thunk (symbol)
+  (unless (fboundp symbol)
+    (fail "no-entry" :entry (qualified symbol) :condition "the symbol is there, but it names no function"))
+  (when (or (macro-function symbol) (special-operator-p symbol))
+    (fail "no-entry" :entry (qualified symbol) :condition "it names a macro, not a function"))
+  (let ((lambda-list (sb-kernel:%fun-lambda-list (fdefinition symbol))))
+    (case (required-arguments lambda-list)
+      (0 (lambda () (funcall symbol)))
+      (1 (lambda () (funcall symbol (rest sb-ext:*posix-argv*))))
+      (t (fail "bad-entry" :entry (qualified symbol)
+               :lambda_list (let ((*package* (symbol-package symbol))) (format nil "~:s" lambda-list)))))))
+
+;;; Saving
+
+(defun octets-of (file)
+  (with-open-file (stream file :element-type '(unsigned-byte 8))
+    (let ((octets (make-array (file-length stream) :element-type '(unsigned-byte 8))))
+      (read-sequence octets stream)
+      octets)))
+
+(defun embed (files)
+  "FILES: list of (name . path)."
+  (loop for (name . path) in files
+        do (setf (gethash name monolisp::*embedded*) (octets-of path))))
+
+(defun tidy-uiop ()
+  (let ((package (find-package "UIOP")))
+    (when package
+      (setf (symbol-value (find-symbol "*IMAGE-DUMPED-P*" package)) :executable
+            (symbol-value (find-symbol "*LISP-INTERACTION*" package)) nil)
+      (monolisp::call-uiop "CALL-IMAGE-DUMP-HOOK"))))
+
+(defun program-op-thunk (thunk)
+  "UIOP's programs end with failure when their entry returns false."
+  (lambda ()
+    (unless (funcall thunk)
+      (monolisp::flush)
+      (sb-ext:exit :code 1))))
+
+(defun save (job thunk)
+  (let ((core (getf job :core)))
+    (setf monolisp::*entry* thunk
+          monolisp::*keep-debugger* (getf job :debugger))
+    (tidy-uiop)
+    (setf *package* (find-package "COMMON-LISP-USER")
+          *features* (adjoin :monolisp *features*))
+    (tell "save")
+    (finish-output)
+    (finish-output *error-output*)
+    (handler-bind ((error (lambda (condition) (fail "save" :condition (text-of condition)))))
+      (close *events*)
+      (setf *events* nil)
+      (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start))))
+
+;;; The job
+
+(defun load-inputs (job)
+  "Load what the job names. Returns the symbol or NIL for the entry that a system declares, and its packages."
+  (loop for (kind value) in (getf job :before)
+        do (let ((*file* "--eval") (*line* nil))
+             (ecase kind
+               (:eval (loop with start = 0
+                            with eof = (list nil)
+                            do (multiple-value-bind (form end) (read-from-string value nil eof :start start)
+                                 (when (eq form eof) (return))
+                                 (setf start end)
+                                 (eval form))))
+               (:load (load-script value)))))
+  (let ((system (getf job :system)))
+    (if system
+        (declared-entry (load-system system) system)
+        (progn (mapc #'load-script (getf job :files))
+               (values nil (list *script-package* (find-package "COMMON-LISP-USER")))))))
+
+(defun declared-entry (system name)
+  (flet ((value (reader) (ignore-errors (funcall (find-symbol reader "ASDF/SYSTEM") system)))
+         (component (reader) (ignore-errors (funcall (find-symbol reader "ASDF/COMPONENT") system))))
+    (let ((operation (component "COMPONENT-BUILD-OPERATION"))
+          (pathname (component "COMPONENT-BUILD-PATHNAME")))
+      (tell "system" :name name
+                     :build_pathname (and pathname (princ-to-string pathname))
+                     :build_operation (and operation (princ-to-string operation))))
+    (values (value "COMPONENT-ENTRY-POINT")
+            (list (find-package (string-upcase name)))
+            (search "PROGRAM-OP" (string-upcase (princ-to-string (component "COMPONENT-BUILD-OPERATION")))))))
+
+(defun run (job-file)
+  "Carry out the job in JOB-FILE: a property list, read with standard syntax."
+  (let ((job (with-open-file (stream job-file :external-format :utf-8)
+               (with-standard-io-syntax (read stream))))
+        (descriptor (sb-ext:posix-getenv "MONOLISP_EVENTS_FD")))
+    (when descriptor
+      (setf *events* (sb-sys:make-fd-stream (parse-integer descriptor) :output t :buffering :full
+                                                                       :external-format :utf-8)))
+    (if (getf job :debugger) nil (sb-ext:disable-debugger))
+    (setf *packages-before* (list-all-packages)
+          *package* (find-package "COMMON-LISP-USER"))
+    (dolist (feature (getf job :features))
+      (pushnew (intern feature "KEYWORD") *features*))
+    (let ((thunk (load-watched job)))
+      (tell-sources)
+      (embed (getf job :embed))
+      (save job thunk))))
+
+(defun load-watched (job)
+  "Load the program; what nothing of it handles is told instead of entering the debugger."
+  (multiple-value-bind (thunk hook)
+      (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
+        (values (handler-bind ((sb-c:compiler-error #'note-compiler-error)
+                               (warning #'note-warning))
+                  (load-program job))
+                sb-ext:*invoke-debugger-hook*))
+    ;; A program that sets its own hook while it loads keeps it.
+    (unless (eq hook #'on-unhandled)
+      (setf sb-ext:*invoke-debugger-hook* hook))
+    thunk))
+
+(defun load-program (job)
+  (when (getf job :system) (require "asdf"))
+  (multiple-value-bind (declared packages program-op) (load-inputs job)
+    (let* ((symbol (entry-symbol (or (getf job :entry) declared) packages))
+           (thunk (entry-thunk symbol)))
+      (tell "entry" :entry (qualified symbol))
+      (if program-op (program-op-thunk thunk) thunk))))

@@ -1,0 +1,71 @@
+"""The job that the Lisp side is given: a property list, written as Lisp reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monolisp.project import Project
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A Lisp symbol or keyword, written without quotes."""
+
+    name: str
+
+
+Sexp = str | int | bool | Symbol | Path | None | Sequence["Sexp"]
+
+
+def sexp(value: Sexp) -> str:
+    """`value` in Lisp syntax: text and paths as strings, True as T, None and False as NIL, sequences as lists."""
+    if value is None or value is False:
+        return "NIL"
+    if value is True:
+        return "T"
+    if isinstance(value, Symbol):
+        return value.name
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str | Path):
+        return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "(" + " ".join(map(sexp, value)) + ")"
+
+
+def job_text(project: Project, core: Path, embedded: Sequence[tuple[str, Path]]) -> str:
+    """The job for `project`: save the core as `core` with the files `embedded` (name, path) inside."""
+    fields: dict[str, Sexp] = {
+        "files": list(project.files),
+        "system": project.system,
+        "entry": project.entry,
+        "features": [feature.upper().lstrip(":") for feature in project.features],
+        "before": [[Symbol(":" + kind), text] for kind, text in project.before],
+        "debugger": project.debugger,
+        "core": core,
+    }
+    pairs = " ".join(f"{sexp(name)} . {sexp(path)}".join("()") for name, path in embedded)
+    text = " ".join(f":{name} {sexp(value)}" for name, value in fields.items())
+    return f"({text} :embed ({pairs}))\n"
+
+
+
+def source_registry(trees: Sequence[Path], inherited: str) -> str:
+    """CL_SOURCE_REGISTRY for the Lisp side: `trees` first, then what the user's own variable (`inherited`) says.
+
+    Source: ASDF manual, "Shell-friendly syntax for configuration".
+    """
+    own: list[Sexp] = [[Symbol(":tree"), f"{tree}/"] for tree in trees]
+    if inherited.lstrip().startswith("("):
+        rest = inherited.strip().removeprefix("(").removesuffix(")").strip().removeprefix(":source-registry")
+        return f"(:source-registry {' '.join(map(sexp, own))} {rest})"
+    for entry in filter(None, inherited.split(":")):
+        tree = entry.endswith("//")
+        own.append([Symbol(":tree" if tree else ":directory"), entry.rstrip("/") + "/"])
+    return f"(:source-registry {' '.join(map(sexp, own))} :inherit-configuration)"
+
+
+def output_translations(fasls: Path) -> str:
+    """ASDF_OUTPUT_TRANSLATIONS: every compiled file goes below `fasls`."""
+    return f"(:output-translations (t {sexp(f'{fasls}/')}) :ignore-inherited-configuration)"

@@ -1,0 +1,67 @@
+;;;; What stays in every finished executable: how it starts, how it ends, and the files embedded in it.
+
+(defpackage #:monolisp
+  (:use #:common-lisp)
+  (:export #:embedded-file #:embedded-files #:start))
+
+(in-package #:monolisp)
+
+(defvar *entry* nil
+  "What the program does: a function of no arguments.")
+
+(defvar *keep-debugger* nil
+  "True when an unhandled error shall enter the debugger.")
+
+(defvar *embedded* (make-hash-table :test 'equal)
+  "Name → octets of every embedded file.")
+
+(defun embedded-file (name)
+  "The octets of the embedded file NAME, a vector of (unsigned-byte 8); NIL when there is none of that name."
+  (values (gethash name *embedded*)))
+
+(defun embedded-files ()
+  "The names of all embedded files, sorted."
+  (sort (loop for name being the hash-keys of *embedded* collect name) #'string<))
+
+(defun flush ()
+  (finish-output *standard-output*)
+  (finish-output *error-output*))
+
+(defun leave (code)
+  "End the program as a signal asked: cleanup forms run, other threads get two seconds."
+  (ignore-errors (flush))
+  (sb-ext:exit :code code :timeout 2))
+
+(defun on-terminate (signal info context)
+  (declare (ignore signal info context))
+  (if (eq sb-thread:*current-thread* (sb-thread:main-thread))
+      (leave 143)
+      (sb-thread:interrupt-thread (sb-thread:main-thread) (lambda () (leave 143)))))
+
+(defun on-stream-error (condition)
+  "Whoever read our output is gone: end quietly, as a program killed by SIGPIPE does for the shell."
+  (when (and (typep condition 'sb-int:broken-pipe)
+             (member (stream-error-stream condition)
+                     (list sb-sys:*stdout* sb-sys:*stderr* *standard-output* *error-output*)))
+    (sb-ext:exit :code 141 :abort t)))
+
+(defun call-uiop (name)
+  "Call the function NAME of UIOP, where the program brought UIOP along."
+  (let* ((package (find-package "UIOP"))
+         (function (and package (find-symbol name package))))
+    (when (and function (fboundp function))
+      (funcall function))))
+
+(defun start ()
+  "The toplevel function of every executable."
+  (when (sb-ext:posix-getenv "MONOLISP_PROBE")
+    (sb-ext:exit :code 0 :abort t))
+  (sb-sys:enable-interrupt sb-unix:sigterm #'on-terminate)
+  (handler-bind ((sb-sys:interactive-interrupt (lambda (condition)
+                                                 (declare (ignore condition))
+                                                 (unless *keep-debugger* (leave 130))))
+                 (stream-error #'on-stream-error))
+    (call-uiop "CALL-IMAGE-RESTORE-HOOK")
+    (funcall *entry*)
+    (flush))
+  (sb-ext:exit :code 0))

@@ -1,0 +1,218 @@
+"""One run of the build runtime: it loads the program and saves its core, and tells what it does."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monolisp.errors import LispDied, LispFileInterrupted
+from monolisp.lisp.events import Event, failure_of, parse_event
+from monolisp.lisp.job import job_text, output_translations, source_registry
+from monolisp.process import Command, Finished
+from monolisp.progress import Progress
+from monolisp.project import Project
+from monolisp.store import Store, digest_of
+from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.toolchain import Toolchain
+
+_LISP_FILES = ("program.lisp", "driver.lisp")
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A program that was loaded and saved: its core, what it told, and every file that it read."""
+
+    core: Path
+    events: Sequence[Event]
+    files: frozenset[str]
+    directories: frozenset[str]
+
+    @property
+    def entry(self) -> str | None:
+        return self._told("entry", "entry")
+
+    @property
+    def build_pathname(self) -> str | None:
+        """The output that the system asks for, as its definition says it."""
+        return self._told("system", "build_pathname")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(f"{event.place}: {event.text('condition')}" for event in self.events if event.name == "warning")
+
+    def _told(self, name: str, field: str) -> str | None:
+        event = next((event for event in reversed(self.events) if event.name == name), None)
+        return (event.text(field) or None) if event else None
+
+
+def driver(toolchain: Toolchain, machine: Machine) -> Path:
+    """Our Lisp files, compiled by this toolchain once."""
+    from importlib.resources import files
+
+    sources = {name: files("monolisp.lisp").joinpath(name).read_text() for name in _LISP_FILES}
+    digest = digest_of(["driver", toolchain.digest, sources])
+
+    def make(directory: Path) -> None:
+        for name, text in sources.items():
+            (directory / name).write_text(text)
+        forms = [f'(load (or (compile-file "{name}") (sb-ext:exit :code 1 :abort t)))' for name in sources]
+        argv = [*_lisp(toolchain), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
+        done = machine.runner(Command(argv, _environment(toolchain, machine), cwd=directory))
+        fasls = [directory / name.replace(".lisp", ".fasl") for name in sources]
+        if done.returncode != 0 or not all(fasl.exists() for fasl in fasls):
+            raise LispDied(place="while compiling monolisp's own Lisp files", reason=done.text[-2000:])
+        (directory / "driver.fasl").write_bytes(b"".join(fasl.read_bytes() for fasl in fasls))
+
+    return machine.store.entry("drivers", digest, make) / "driver.fasl"
+
+
+def _lisp(toolchain: Toolchain, heap: str = "1GiB") -> list[str | Path]:
+    options = ("--noinform", "--disable-ldb", "--lose-on-corruption", "--dynamic-space-size", heap)
+    return [toolchain.build_runtime, "--core", toolchain.core, *options, "--no-sysinit", "--no-userinit"]
+
+
+def _environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
+    return {**machine.environ, "SBCL_HOME": str(toolchain.path)}
+
+
+def load_program(
+    project: Project,
+    toolchain: Toolchain,
+    machine: Machine,
+    work: Path,
+) -> Loaded:
+    """Load `project` in the build runtime and save its core in the directory `work`.
+
+    Raises what events.failure_of names, LispDied, LispFileInterrupted.
+    """
+    core, job, record, log = (work / name for name in ("core", "job.lisp-expr", "record", "log"))
+    job.write_text(job_text(project, core, embedded_files(project)), encoding="utf-8")
+    form = f'(monolisp-build:run "{job}")'
+    argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
+    ear = _Ear(machine.progress)
+    with record.open("ab") as recorder:
+        env = _environment(toolchain, machine) | {
+            "MONOLISP_EVENTS_FD": str(ear.writing),
+            "MONOLISP_RECORD_FD": str(recorder.fileno()),
+            "CL_SOURCE_REGISTRY": source_registry(project.registries, machine.environ.get("CL_SOURCE_REGISTRY", "")),
+            "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain)),
+        }
+        command = Command(
+            [*argv, "--eval", form],
+            env,
+            cwd=project.directory,
+            log=Path("/dev/stderr") if machine.verbose else log,
+            pass_fds=(ear.writing, recorder.fileno()),
+        )
+        try:
+            done = machine.runner(command, lambda _: ear.listen())
+        except KeyboardInterrupt as interrupt:
+            where = ear.last("file")
+            place = f"while loading {where.text('file')}" if where else "before anything was loaded"
+            raise LispFileInterrupted(place=place, reason="Ctrl-C") from interrupt
+        finally:
+            ear.close()
+    return _outcome(project, core, done, ear.events, record, log)
+
+
+def _outcome(
+    project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path
+) -> Loaded:
+    failed = next((event for event in events if event.name == "failed"), None)
+    if failed is not None:
+        raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
+    if done.returncode != 0 or not core.exists():
+        where = next((event for event in reversed(events) if event.name == "file"), None)
+        place = f"while loading {where.text('file')}" if where else "before anything was loaded"
+        raise LispDied(place=place, reason=f"{_ending(done.returncode)}\n{_tail(log)}")
+    files, directories = read_record(record.read_bytes())
+    told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
+    return Loaded(core, events, frozenset(files | told), frozenset(directories))
+
+
+def _listed(event: Event) -> list[str]:
+    value = event.fields.get("files")
+    return value if isinstance(value, list) else []
+
+
+def _ending(code: int) -> str:
+    if code == 0:
+        return "it exited, as if all were well, before its core was saved: does the program call EXIT while it loads?"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _tail(log: Path) -> str:
+    if not log.exists():
+        return ""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_SHOWN:])
+
+
+def read_record(content: bytes) -> tuple[set[str], set[str]]:
+    """Files read and directories listed, as linkage/record.c reports them: a letter, the path, a null byte."""
+    files, directories = set(), set()
+    for line in content.split(b"\0"):
+        path = os.fsdecode(line[1:])
+        if line[:1] == b"F":
+            files.add(path)
+        elif line[:1] == b"D":
+            directories.add(path.rstrip("/") or "/")
+    return files, directories
+
+
+def fasl_area(store: Store, toolchain: Toolchain) -> Path:
+    """Where ASDF keeps the files that this toolchain compiles."""
+    return store.area("fasls", toolchain.digest)
+
+
+def embedded_files(project: Project) -> list[tuple[str, Path]]:
+    """Name inside → path, for every file that the project's `embed` patterns match."""
+    found: dict[str, Path] = {}
+    for pattern in project.embed:
+        for path in sorted(project.directory.glob(pattern)):
+            if path.is_file():
+                found[path.relative_to(project.directory).as_posix()] = path
+    return list(found.items())
+
+
+class _Ear:
+    """Hears the events of one run: a pipe, and a thread that reads it until the other side is closed."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.events: list[Event] = []
+        self._progress = progress
+        self._reading, self.writing = os.pipe()
+        self._thread: threading.Thread | None = None
+
+    def listen(self) -> None:
+        """The child has its copy of the writing end: let go of ours and hear."""
+        os.close(self.writing)
+        self._thread = threading.Thread(target=self._hear, daemon=True)
+        self._thread.start()
+
+    def _hear(self) -> None:
+        with open(self._reading, encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                event = parse_event(line)
+                self.events.append(event)
+                if event.name == "file":
+                    self._progress.note(f"loading {event.text('file')}")
+
+    def last(self, name: str) -> Event | None:
+        return next((event for event in reversed(self.events) if event.name == name), None)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        else:
+            os.close(self.writing)
+            os.close(self._reading)
+
+
+def environment_seen(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that decide where systems are found: another value may mean another program."""
+    names = ("HOME", "CL_SOURCE_REGISTRY", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
+    return {name: environ[name] for name in names if name in environ}

@@ -1,0 +1,104 @@
+"""The one door to other processes.
+
+Everything that starts a program goes through a `Runner`, so that unit tests can refuse to start any, and so that
+an interrupt (Ctrl-C) always ends the whole process group that was started.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from monolisp.errors import CommandTimeout, ToolMissing
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program to start.
+
+    `env` is the complete environment; `log` is a file that standard output and standard error are appended to
+    (without it both are captured together); `pass_fds` stay open in the child; `timeout` is in seconds.
+    """
+
+    argv: Sequence[str | Path]
+    env: Mapping[str, str]
+    cwd: Path | None = None
+    stdin: bytes = b""
+    log: Path | None = None
+    pass_fds: Sequence[int] = field(default=())
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that has ended: its exit code (negative: killed by that signal), what it printed, seconds taken."""
+
+    returncode: int
+    output: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.output.decode("utf-8", "replace")
+
+
+class Runner(Protocol):
+    def __call__(self, command: Command, started: Callable[[int], None] | None = None) -> Finished: ...
+
+
+def run(command: Command, started: Callable[[int], None] | None = None) -> Finished:
+    """Run `command` to its end; `started` is told its process id. Raises ToolMissing, CommandTimeout."""
+    begin = time.monotonic()
+    log = None
+    if command.log is not None:
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        log = command.log.open("ab")
+    try:
+        try:
+            child = subprocess.Popen(
+                [os.fspath(part) for part in command.argv],
+                env=dict(command.env),
+                cwd=command.cwd,
+                stdin=subprocess.PIPE,
+                stdout=log if log is not None else subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(command.pass_fds),
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise ToolMissing(tool=str(command.argv[0]), detail=str(error)) from error
+        try:
+            if started is not None:
+                started(child.pid)
+            output, _ = child.communicate(command.stdin, timeout=command.timeout)
+        except subprocess.TimeoutExpired as error:
+            kill_group(child)
+            raise CommandTimeout(command=_shown(command), seconds=command.timeout) from error
+        except BaseException:
+            kill_group(child)
+            raise
+    finally:
+        if log is not None:
+            log.close()
+    return Finished(child.returncode, output or b"", time.monotonic() - begin)
+
+
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """End a child and everything it started: politely first, then for certain."""
+    for sign, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, sign)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+            return
+
+
+def _shown(command: Command) -> str:
+    return " ".join(str(part) for part in command.argv)[:200]

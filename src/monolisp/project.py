@@ -1,0 +1,208 @@
+"""The project: what is to be built and how, from the command line and monolisp.toml. Pure values."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from monolisp.errors import (
+    BadOption,
+    BadProjectFile,
+    MixedInputs,
+    NoSuchFile,
+    NothingToBuild,
+    TwoSystems,
+    UnknownKey,
+)
+
+FILE = "monolisp.toml"
+Before = tuple[Literal["eval", "load"], str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything monolisp.toml may say; its field names are the legal keys (with - for _). None: not said.
+
+    `heap`, `stack`, `build_heap` are sizes such as "4GiB"; `embed` are file patterns relative to the project file.
+    """
+
+    system: str | None = None
+    files: tuple[str, ...] | None = None
+    entry: str | None = None
+    output: str | None = None
+    sbcl: str | None = None
+    features: tuple[str, ...] | None = None
+    heap: str | None = None
+    stack: str | None = None
+    build_heap: str | None = None
+    embed: tuple[str, ...] | None = None
+    registries: tuple[str, ...] | None = None
+    quicklisp: str | None = None
+    debugger: bool | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is to be built. `directory` is the project's, all paths are absolute; either `files` or `system` is set."""
+
+    directory: Path
+    files: tuple[Path, ...] = ()
+    system: str | None = None
+    entry: str | None = None
+    output: Path | None = None
+    sbcl: str | None = None
+    features: tuple[str, ...] = ()
+    heap: str = "1GiB"
+    stack: str = "2MiB"
+    build_heap: str = "4GiB"
+    embed: tuple[str, ...] = ()
+    registries: tuple[Path, ...] = ()
+    before: tuple[Before, ...] = ()
+    debugger: bool = False
+
+    @property
+    def default_name(self) -> str:
+        """What the executable is called when nobody says."""
+        return self.files[0].stem if self.files else (self.system or "program").rsplit("/", 1)[-1]
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings of a project file. Raises BadProjectFile, UnknownKey."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadProjectFile(file=path, reason=error) from error
+    return parse_settings(table, str(path))
+
+
+def parse_settings(table: Mapping[str, Any], file: str) -> Settings:
+    known = {field.name.replace("_", "-"): field for field in fields(Settings)}
+    said: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            suggestion = f"did you mean {near[0]}?" if near else "remove it"
+            raise UnknownKey(file=file, key=key, known=", ".join(known), suggestion=suggestion)
+        said[known[key].name] = _checked(key, value, str(known[key].type), file)
+    return Settings(**said)
+
+
+def _checked(key: str, value: Any, wanted: str, file: str) -> Any:
+    """`wanted` is the annotation of the field: str, bool or a tuple of str."""
+    if wanted.startswith("tuple"):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise BadProjectFile(file=file, reason=f'{key} must be a list of strings, such as ["…"]')
+    expected = bool if wanted.startswith("bool") else str
+    if not isinstance(value, expected):
+        raise BadProjectFile(file=file, reason=f"{key} must be a {'true or false' if expected is bool else 'string'}")
+    return value
+
+
+def merged(stronger: Settings, weaker: Settings) -> Settings:
+    """What the command line says, else what the file says."""
+    said = {field.name: getattr(stronger, field.name) for field in fields(Settings)}
+    return replace(weaker, **{name: value for name, value in said.items() if value is not None})
+
+
+def checked_size(option: str, text: str) -> str:
+    """A size that the runtime takes: digits and KiB, MiB, GiB or TiB; without a unit MiB. Raises BadOption."""
+    if not re.fullmatch(r"[0-9]{1,9}([KMGT]i?B)?", text, re.IGNORECASE) or not text.strip("0KMGTiBkmgtIb"):
+        reason = "a size is a number with KiB, MiB or GiB, such as 4GiB; a bare number means MiB"
+        raise BadOption(option=option, value=text, reason=reason, command="build")
+    return text
+
+
+def resolve_project(
+    inputs: list[str], settings: Settings, here: Path, home: Path, before: tuple[Before, ...] = ()
+) -> Project:
+    """The project that `inputs` and `settings` mean in the directory `here`. Looks at directories, reads no program."""
+    files, system = _inputs(inputs, settings, here)
+    directory = files[0].parent if files and inputs else here
+    extra = [here / entry for entry in settings.registries or ()]
+    for entry in extra:
+        if not entry.is_dir():
+            raise NoSuchFile(file=entry, reason="--registry names a directory")
+    trees = [*extra, *([here] if system else []), *local_trees(here, home, settings.quicklisp)]
+    return Project(
+        directory=directory,
+        files=files,
+        system=system,
+        entry=settings.entry,
+        output=here / settings.output if settings.output else None,
+        sbcl=settings.sbcl,
+        features=settings.features or (),
+        heap=checked_size("--heap", settings.heap or Project.heap),
+        stack=checked_size("--stack", settings.stack or Project.stack),
+        build_heap=checked_size("--build-heap", settings.build_heap or Project.build_heap),
+        embed=settings.embed or (),
+        registries=tuple(trees),
+        before=before,
+        debugger=bool(settings.debugger),
+    )
+
+
+def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Path, ...], str | None]:
+    if not inputs:
+        if settings.files:
+            return tuple(_script(name, here) for name in settings.files), None
+        return (), settings.system or _only_system(here)
+    if all(name.endswith((".lisp", ".lsp", ".cl")) or (here / name).is_file() for name in inputs):
+        if len(inputs) == 1 and inputs[0].endswith(".asd"):
+            return (), Path(inputs[0]).stem
+        return tuple(_script(name, here) for name in inputs), None
+    if len(inputs) > 1:
+        raise MixedInputs(inputs=" ".join(inputs))
+    return (), inputs[0]
+
+
+def _script(name: str, here: Path) -> Path:
+    path = here / name
+    if path.is_dir():
+        raise NoSuchFile(file=name, reason="it is a directory; name a Lisp file or a system")
+    if not path.is_file():
+        near = get_close_matches(path.name, [item.name for item in path.parent.glob("*")], n=1)
+        raise NoSuchFile(file=name, reason=f"did you mean {near[0]}?" if near else "there is nothing of that name")
+    return path
+
+
+def _only_system(here: Path) -> str:
+    found = sorted(path for path in here.glob("*.asd"))
+    if not found:
+        raise NothingToBuild(directory=here)
+    if len(found) > 1:
+        raise TwoSystems(directory=here, files=", ".join(path.name for path in found), first=found[0].stem)
+    return found[0].stem
+
+
+def local_trees(here: Path, home: Path, quicklisp: str | None) -> list[Path]:
+    """Where qlot, ocicl, CLPM and Quicklisp keep systems: a project's own trees before the user's Quicklisp.
+
+    ASDF knows the other places itself (~/common-lisp, ~/.local/share/common-lisp, /usr/share/common-lisp,
+    CL_SOURCE_REGISTRY).
+    """
+    trees = [here / "systems", here / "ocicl", here / ".clpm"]
+    user = Path(quicklisp).expanduser() if quicklisp else home / "quicklisp"
+    for root in (here / ".qlot", here / "quicklisp", user):
+        trees += [root / "local-projects", *installed_by_quicklisp(root)]
+    return [tree for tree in dict.fromkeys(trees) if tree.is_dir()]
+
+
+def installed_by_quicklisp(root: Path) -> list[Path]:
+    """The release directories in use of every distribution below a Quicklisp root.
+
+    Source: Quicklisp's layout, dists/NAME/installed/releases/*.txt, each naming a directory relative to the root.
+    """
+    found = []
+    for note in sorted(root.glob("dists/*/installed/releases/*.txt")):
+        found.append(root / note.read_text().strip())
+    return found
+
+
+def known_keys() -> list[str]:
+    return [field.name.replace("_", "-") for field in fields(Settings)]

@@ -1,0 +1,1 @@
+"""The toolchain: C compiler, SBCL runtime object, core and contribs for one SBCL version and target."""

@@ -1,0 +1,191 @@
+"""Building SBCL, once per version and target: stages in order, in a directory that goes away afterwards.
+
+Source: SBCL's make.sh and the make-*.sh that it runs, 2.6.4. They are run one by one because the table of names that
+the static runtime is linked with can only be made when the runtime's object is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monolisp.errors import StageFailed
+from monolisp.linkage.names import names_in
+from monolisp.linkage.table import OURS, WITHHELD, c_source, everything_table
+from monolisp.process import Command, Runner
+from monolisp.progress import Progress, stage
+from monolisp.sources.unpack import unpack
+from monolisp.target import Target
+from monolisp.toolchain.host import HostLisp
+from monolisp.toolchain.runtime import weakened
+from monolisp.toolchain.version import SbclVersion
+from monolisp.toolchain.zig import CLibrary, Zig, c_library
+
+# The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
+EPOCH = 1_700_000_000
+BUILD_RUNTIME = ("dl.c", "record.c")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and with what one toolchain is built."""
+
+    work: Path
+    version: SbclVersion
+    target: Target
+    zig: Zig
+    host: HostLisp
+    runner: Runner
+    log: Path
+
+    @property
+    def tree(self) -> Path:
+        return self.work / "sbcl"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment of SBCL's build: our compiler first on PATH, nothing of the user's."""
+        return {
+            **self.zig.env,
+            **self.host.env,
+            "PATH": f"{self.work / 'bin'}:{self.zig.path}",
+            "CC": "cc",
+            "CFLAGS": " ".join(["-O2", f"-ffile-prefix-map={self.work}=.", *self.version.cflags]),
+            "LINKFLAGS": "-static",
+            "SOURCE_DATE_EPOCH": str(EPOCH),
+            "SBCL_MAKE_JOBS": f"-j{jobs()} LDB_TARGET=",
+            "SBCL_CONTRIB_BLOCKLIST": " ".join(self.version.without),
+            **({"SBCL_MAKE_PARALLEL": str(jobs())} if self.host.parallel and jobs() > 1 else {}),
+        }
+
+    def run(self, name: str, argv: Sequence[str | Path], cwd: Path | None = None, **env: str) -> None:
+        """One command of a stage; what it prints goes to the log. Raises StageFailed."""
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        done = self.runner(Command(argv, {**self.env, **env}, cwd=cwd or self.tree, log=self.log))
+        if done.returncode != 0:
+            raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=_tail(self.log, begin), log=self.log)
+
+
+def jobs() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def build(shop: Workshop, archive: Path, into: Path, progress: Progress) -> None:
+    """Build SBCL from `archive` and put the toolchain's files into the directory `into`."""
+    libc: list[CLibrary] = []
+    steps: dict[str, Callable[[], None]] = {
+        "unpack": lambda: prepare(shop, archive),
+        "C library": lambda: libc.append(c_library(shop.zig, shop.target, shop.work, shop.runner)),
+        "configure": lambda: configure(shop),
+        "cross-compiler": lambda: shop.run("cross-compiler", ["sh", "make-host-1.sh"]),
+        "runtime": lambda: runtime(shop, libc[0], into),
+        "compile": lambda: shop.run("compile", ["sh", "make-host-2.sh"]),
+        "warm load": lambda: shop.run("warm load", ["sh", "make-target-2.sh"]),
+        "contribs": lambda: contribs(shop),
+        "install": lambda: install(shop, into),
+    }
+    progress.plan([(name, shop.version.stages[name]) for name in steps])
+    for name, step in steps.items():
+        with stage(progress, name):
+            step()
+
+
+def prepare(shop: Workshop, archive: Path) -> None:
+    """Unpack the source, and put cc, ld and ar that are zig's into a directory for PATH."""
+    unpack(archive, shop.tree)
+    (shop.tree / "version.lisp-expr").write_text(f'"{shop.version.version}"\n')
+    tools = {"cc": shop.zig.cc(shop.target), "ld": shop.zig.ld(), "ar": [shop.zig.program, "ar"]}
+    (shop.work / "bin").mkdir()
+    for name, argv in tools.items():
+        script = shop.work / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, argv))} "$@"\n')
+        script.chmod(0o755)
+
+
+def configure(shop: Workshop) -> None:
+    """dlopen is ours, so the probe that would look for one is answered beforehand."""
+    options = [f"--arch={shop.target.sbcl_arch}", f"--xc-host={shlex.join(shop.host.argv)}", *shop.version.options]
+    shop.run("configure", ["sh", "make-config.sh", *options])
+    shop.run("configure", ["make", "-C", "tools-for-build", "perfecthash"])
+
+
+def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
+    """The C runtime: first its object, then, with the table of all names, the build runtime itself."""
+    directory = shop.tree / "src" / "runtime"
+    shop.run("runtime", ["make", f"-j{jobs()}", "-C", directory, "sbcl.o"])
+    (into / "lib").mkdir(parents=True)
+    shutil.copyfile(libc.start, into / "lib" / "crt1.o")
+    for archive in libc.archives:
+        shutil.copyfile(archive, into / "lib" / archive.name)
+    names = index(directory / "sbcl.o", [into / "lib" / archive.name for archive in libc.archives])
+    (into / "names.json").write_text(json.dumps(names, sort_keys=True))
+    everything = {name for group in names.values() for name in group}
+    objects = build_runtime_objects(shop, everything)
+    content = (directory / "sbcl.o").read_bytes()
+    (into / "runtime.o").write_bytes(weakened(content, shop.version.weaken, "sbcl.o"))
+    # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
+    libraries = " ".join(map(str, objects))
+    shop.run("runtime", ["make", "-C", directory, "sbcl", "sbcl.mk"], LDLIBS=libraries)
+    shop.run("runtime", ["make", "-C", "tools-for-build", "-I../src/runtime", "grovel-headers"])
+    shop.run("runtime", ["sh", "-c", "tools-for-build/grovel-headers > output/stuff-groveled-from-headers.lisp"])
+
+
+def index(runtime_object: Path, archives: Sequence[Path]) -> dict[str, dict[str, str]]:
+    """Who defines what, in link order: label → name → function or data."""
+    libc: dict[str, str] = {}
+    for archive in archives:
+        for name, kind in names_in(archive).items():
+            libc.setdefault(name, kind)
+    return {
+        "monolisp": dict.fromkeys(OURS, "function"),
+        "runtime": _allowed(names_in(runtime_object)),
+        "libc": _allowed({name: kind for name, kind in libc.items() if _part_of_libc(name)}),
+    }
+
+
+def _allowed(names: dict[str, str] | dict[str, object]) -> dict[str, str]:
+    return {name: str(kind) for name, kind in names.items() if name not in WITHHELD and name not in OURS}
+
+
+def _part_of_libc(name: str) -> bool:
+    """compiler-rt's arithmetic helpers begin with two underscores and a digit-less operation name; libc's own
+    underscored names stay, for musl's headers refer to them."""
+    return "." not in name
+
+
+def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
+    """dl.c, record.c and the table of everything, compiled."""
+    folder = shop.work / "dl"
+    folder.mkdir()
+    (folder / "tables.h").write_bytes(c_source("tables.h"))
+    for name in BUILD_RUNTIME:
+        (folder / name).write_bytes(c_source(name))
+    (folder / "tables.c").write_text(everything_table(names))
+    objects = []
+    for name in (*BUILD_RUNTIME, "tables.c"):
+        objects.append(folder / name.replace(".c", ".o"))
+        shop.zig.compile(shop.target, folder / name, objects[-1], shop.runner)
+    return objects
+
+
+def contribs(shop: Workshop) -> None:
+    shop.run("contribs", ["sh", "make-target-contrib.sh"])
+
+
+def install(shop: Workshop, into: Path) -> None:
+    """What is kept: the build runtime, its core, and the contribs in a directory that serves as SBCL_HOME."""
+    shutil.copy2(shop.tree / "src" / "runtime" / "sbcl", into / "sbcl")
+    shutil.copyfile(shop.tree / "output" / "sbcl.core", into / "sbcl.core")
+    shutil.copytree(shop.tree / "obj" / "sbcl-home" / "contrib", into / "contrib")
+
+
+def _tail(log: Path, begin: int) -> str:
+    """The last lines of what a command wrote to the log."""
+    with log.open("rb") as stream:
+        stream.seek(max(begin, log.stat().st_size - 4000))
+        return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-20:])

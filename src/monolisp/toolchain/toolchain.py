@@ -1,0 +1,121 @@
+"""The toolchain as a value: what it is made from, where it is, who defines which name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from monolisp.linkage.table import c_source
+from monolisp.store import Entry, Store, digest_of, remove_tree
+from monolisp.target import TARGETS, Target
+from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.version import SbclVersion, find_version, known_versions
+from monolisp.toolchain.zig import Zig, pin
+
+KIND = "toolchains"
+# Our own code that decides what a toolchain holds: another content is another toolchain.
+_GENERATORS = ("toolchain/build.py", "toolchain/runtime.py", "linkage/table.py", "linkage/names.py")
+_C_FILES = ("dl.c", "record.c", "tables.h")
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    path: Path
+    digest: str
+    version: str
+    target: Target
+
+    @property
+    def build_runtime(self) -> Path:
+        return self.path / "sbcl"
+
+    @property
+    def core(self) -> Path:
+        return self.path / "sbcl.core"
+
+    @property
+    def runtime_object(self) -> Path:
+        return self.path / "runtime.o"
+
+    @property
+    def libc(self) -> tuple[Path, list[Path]]:
+        """The start file, and libc's archives in link order."""
+        order = ("libc.a", "libzigc.a", "libcompiler_rt.a")
+        lib = self.path / "lib"
+        return lib / "crt1.o", [lib / name for name in order if (lib / name).exists()]
+
+    @cached_property
+    def names(self) -> Mapping[str, Mapping[str, str]]:
+        """Who defines what, in link order: label → name → function or data."""
+        found: Mapping[str, Mapping[str, str]] = json.loads((self.path / "names.json").read_bytes())
+        return found
+
+
+def toolchain_digest(version: SbclVersion, target: Target) -> str:
+    """The address of a toolchain: a hash over everything that goes into it."""
+    ours = {name: files("monolisp").joinpath(name).read_text() for name in _GENERATORS}
+    c_files = {name: c_source(name).decode() for name in _C_FILES}
+    return digest_of(["toolchain", version.text, target.triple, dict(pin()), ours, c_files])
+
+
+def find_toolchain(version: str, target: Target, store: Store) -> tuple[Toolchain, bool]:
+    """The toolchain for an SBCL version and target, and whether it is in the store already."""
+    digest = toolchain_digest(find_version(version), target)
+    path = store.path(KIND, digest)
+    return Toolchain(path, digest, version, target), path.is_dir()
+
+
+def ensure_toolchain(wanted: Toolchain, machine: Machine, zig: Zig) -> Toolchain:
+    """Have the toolchain in the store: fetch sources and build (minutes) when it is not there."""
+
+    def make(directory: Path) -> None:
+        from monolisp.sources.fetch import obtain
+        from monolisp.toolchain.build import Workshop, build
+        from monolisp.toolchain.host import find_host_lisp
+
+        version = find_version(wanted.version)
+        archive = obtain(version.source, machine.store, machine.fetching, machine.runner, machine.progress)
+        host = find_host_lisp(machine.store, machine.fetching, machine.runner, machine.path)
+        log = machine.store.area("logs") / f"toolchain-{wanted.digest}.log"
+        log.unlink(missing_ok=True)
+        work = directory / "work"
+        work.mkdir()
+        shop = Workshop(work, version, wanted.target, zig, host, machine.runner, log)
+        build(shop, archive, directory, machine.progress)
+        remove_tree(work)
+        _describe(wanted, directory)
+
+    machine.store.entry(KIND, wanted.digest, make)
+    return wanted
+
+
+def _describe(toolchain: Toolchain, directory: Path) -> None:
+    """What a person who looks into the store, and `toolchain list`, are told."""
+    facts = {"version": toolchain.version, "target": toolchain.target.triple, "zig": pin()["version"], "libc": pin()["libc"]}
+    (directory / "toolchain.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def listed(store: Store) -> list[dict[str, str | int]]:
+    """Every toolchain of the store: digest, version, target, zig, libc, size in bytes, path."""
+    rows = []
+    for entry in store.entries(KIND):
+        facts: dict[str, str | int] = json.loads((entry.path / "toolchain.json").read_text())
+        rows.append({"digest": entry.digest, **facts, "size": entry.size, "path": str(entry.path)})
+    return rows
+
+
+def prune(store: Store, everything: bool) -> list[Entry]:
+    """Remove toolchains that no pin of this monolisp leads to (all, if `everything`), and what was built with them."""
+    kept = set() if everything else {toolchain_digest(find_version(v), t) for v in known_versions() for t in TARGETS.values()}
+    doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
+    if everything:
+        doomed += [entry for kind in ("programs", "drivers", "fasls", "zig") for entry in store.entries(kind)]
+    else:
+        doomed += [entry for entry in store.entries("fasls") if entry.digest not in kept]
+    for entry in doomed:
+        store.remove(entry)
+    return doomed

@@ -1,0 +1,100 @@
+"""zig: C compiler, linker and musl in one Python package, pinned exactly.
+
+docs/architecture.md says why this version: which libc is inside decides what every program is made of.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+from monolisp.errors import StageFailed, ToolMissing, WrongZig
+from monolisp.process import Command, Runner
+from monolisp.store import Store
+from monolisp.target import Target
+
+
+@cache
+def pin() -> Mapping[str, str]:
+    """The rows of zig.toml: version of zig, and which libc that version holds."""
+    text = files("monolisp.toolchain").joinpath("zig.toml").read_text()
+    return {key: str(value) for key, value in tomllib.loads(text).items()}
+
+
+@dataclass(frozen=True)
+class Zig:
+    """A zig that is there, and where it may keep what it compiles (musl, on the first use of a target)."""
+
+    program: Path
+    cache: Path
+    path: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "PATH": self.path,
+            "HOME": str(self.cache),
+            "LC_ALL": "C",
+            "ZIG_GLOBAL_CACHE_DIR": str(self.cache / "global"),
+            "ZIG_LOCAL_CACHE_DIR": str(self.cache / "local"),
+        }
+
+    def cc(self, target: Target, *arguments: str | Path) -> list[str | Path]:
+        return [self.program, "cc", "-target", target.triple, *arguments]
+
+    def ld(self, *arguments: str | Path) -> list[str | Path]:
+        return [self.program, "ld.lld", *arguments]
+
+    def compile(self, target: Target, source: Path, output: Path, runner: Runner) -> None:
+        """Compile one of our C files. -O2 also keeps zig from adding its sanitizer."""
+        flags = ("-O2", "-std=gnu11", "-g0", "-ffile-prefix-map=" + str(source.parent) + "=.", "-c")
+        argv = self.cc(target, *flags, source.name, "-o", output)
+        done = runner(Command(argv, self.env, cwd=source.parent))
+        if done.returncode != 0:
+            raise StageFailed(stage="compiling " + source.name, reason="", tail=done.text, log="(shown above)")
+
+
+def find_zig(store: Store, path: str) -> Zig:
+    """The pinned zig among the installed Python packages; `path` is the PATH of the processes it starts."""
+    expected = pin()["version"]
+    try:
+        found = version("ziglang")
+    except PackageNotFoundError as error:
+        raise ToolMissing(tool="zig", detail=f"the Python package ziglang {expected} is not installed") from error
+    if found != expected:
+        raise WrongZig(found=found, expected=expected)
+    spec = find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        raise ToolMissing(tool="zig", detail="the Python package ziglang is damaged")
+    return Zig(Path(spec.origin).parent / "zig", store.area("zig", expected), path)
+
+
+@dataclass(frozen=True)
+class CLibrary:
+    """What a static link takes from zig's libc: the start file, and archives in link order."""
+
+    start: Path
+    archives: Sequence[Path]
+
+
+def c_library(zig: Zig, target: Target, work: Path, runner: Runner) -> CLibrary:
+    """Have zig compile its libc for `target` (half a minute, once) and say where the results are.
+
+    zig names them only in the linker command that it shows for -v.
+    """
+    (work / "empty.c").write_text("int main(void) { return 0; }\n")
+    argv = zig.cc(target, "-O2", "-static", "empty.c", "-o", "empty", "-v")
+    done = runner(Command(argv, zig.env, cwd=work))
+    words = [word for line in done.text.splitlines() if "ld.lld" in line for word in line.split()]
+    start = [Path(word) for word in words if re.search(r"/crt1\.o$", word)]
+    archives = list(dict.fromkeys(Path(word) for word in words if word.endswith(".a")))
+    if done.returncode != 0 or not start or not archives:
+        raise StageFailed(stage="C library", reason="zig did not say what it links", tail=done.text[-2000:], log="-")
+    return CLibrary(start[-1], archives)
