@@ -158,7 +158,7 @@ def _finish(
     """Keep the record that lets the next build see that nothing changed."""
     known = frozenset(plan.earlier.files) if plan.earlier else frozenset()
     without = (machine.store.root, plan.toolchain.path)
-    record = record_of(plan.settings, files | known, directories, without, output, told)
+    record = record_of(plan.settings, files | known, directories, plan.project.directory, without, output, told)
     write_record(plan.record, record)
     state = record.output
     return Result(output, True, state.size, state.sha256, told["entry"], plan.toolchain.digest, warnings)

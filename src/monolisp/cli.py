@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monolisp import __version__
 from monolisp.errors import Exit, MonolispError
@@ -51,7 +51,8 @@ def _error_json(error: MonolispError) -> dict[str, object]:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="monolisp", description="One static Linux executable from any Common Lisp program.")
+    description = "One static Linux executable from any Common Lisp program."
+    top = argparse.ArgumentParser(prog="monolisp", description=description)
     top.add_argument("--version", action="version", version=f"monolisp {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
@@ -87,12 +88,14 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add = build.add_argument
     add("inputs", nargs="*", metavar="FILE|SYSTEM", help="Lisp files, or one ASDF system")
     add("-o", "--output", metavar="FILE", help="name of the executable")
-    add("--entry", metavar="[PACKAGE:]FUNCTION", help="what the program does (default: MAIN, or the system's :entry-point)")
+    entry = "what the program does (default: MAIN, or the system's :entry-point)"
+    add("--entry", metavar="[PACKAGE:]FUNCTION", help=entry)
     add("--registry", dest="registries", action="append", metavar="DIR", help="look for systems below DIR as well")
     add("--quicklisp", metavar="DIR", help="the Quicklisp directory (default: ~/quicklisp)")
     add("--feature", dest="features", action="append", metavar="NAME", help="add :NAME to *features* before loading")
-    add("--eval", dest="before", type=lambda form: ("eval", form), action="append", metavar="FORM", help="evaluate before loading")
-    add("--load", dest="before", type=_load_before, action="append", metavar="FILE", help="load before the program")
+    evaluated = "evaluate before loading"
+    add("--eval", type=_eval_before, dest="before", action="append", metavar="FORM", help=evaluated)
+    add("--load", type=_load_before, dest="before", action="append", metavar="FILE", help="load before the program")
     add("--embed", action="append", metavar="PATTERN", help="put files into the executable")
     add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
     add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
@@ -107,6 +110,10 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
     build.set_defaults(run=run_build)
+
+
+def _eval_before(form: str) -> tuple[str, str]:
+    return "eval", form
 
 
 def _load_before(file: str) -> tuple[str, str]:
@@ -172,7 +179,7 @@ def _machine(options: argparse.Namespace, progress: Progress) -> Machine:
     from monolisp.toolchain.machine import Machine
 
     source_dir = Path(options.source_dir).absolute() if options.source_dir else None
-    fetching = FetchOptions(offline=options.offline, source_dir=source_dir)
+    fetching = FetchOptions(offline=options.offline, source_dir=source_dir, environ=dict(os.environ))
     return Machine(_store(), run, progress, dict(os.environ), fetching, options.verbose)
 
 
@@ -182,8 +189,9 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     from monolisp.project import FILE, Settings, merged, read_settings
 
-    told = {field.name: getattr(options, field.name, None) for field in fields(Settings)}
-    said = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in told.items()})
+    told: dict[str, Any] = {field.name: getattr(options, field.name, None) for field in fields(Settings)}
+    lists: dict[str, Any] = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
+    said = Settings(**{**told, **lists})
     return merged(said, read_settings(Path(FILE)) if Path(FILE).is_file() else Settings())
 
 
@@ -220,12 +228,13 @@ def _print_plan(plan: Plan) -> None:
 
 
 def _print_result(result: Result, as_json: bool) -> None:
+    from dataclasses import asdict
+
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if as_json:
-        fields = {"schema": "monolisp-build-1", "output": str(result.output), "fresh": result.fresh, "size": result.size}
-        named = {"sha256": result.sha256, "entry": result.entry, "toolchain": result.toolchain}
-        print(json.dumps({**fields, **named, "warnings": list(result.warnings)}))
+        fields = {**asdict(result), "output": str(result.output), "warnings": list(result.warnings)}
+        print(json.dumps({"schema": "monolisp-build-1", **fields}))
     elif result.fresh:
         print(f"{result.output}: {result.size / 1e6:.1f} MB, truly static")
     else:
@@ -275,7 +284,8 @@ def run_toolchain_list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"schema": "monolisp-toolchains-1", "toolchains": rows}, indent=1))
     for row in [] if options.json else rows:
-        print(f"{row['digest']}  SBCL {row['version']}  {row['target']}  {row['libc']}  {int(row['size']) / 1e6:.0f} MB")
+        size = f"{int(row['size']) / 1e6:.0f} MB"
+        print("  ".join([str(row["digest"]), f"SBCL {row['version']}", str(row["target"]), str(row["libc"]), size]))
     return int(Exit.OK)
 
 

@@ -270,6 +270,13 @@ class CommandTimeout(MonolispError):
 # --- sources -------------------------------------------------------------------------------------------------------
 
 
+class BadPin(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{file}: the pinned source cannot be used"
+    why = "{reason}"
+    todo = "correct the file; docs/architecture.md, sources, shows every key"
+
+
 class SourceUnavailable(MonolispError):
     exit_code = Exit.SOURCE
     what = "{source} could not be had"

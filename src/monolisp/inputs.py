@@ -56,15 +56,19 @@ def record_of(
     settings: str,
     files: Iterable[str],
     directories: Iterable[str],
+    base: Path,
     without: Iterable[Path],
     output: Path,
     result: Mapping[str, str | None],
 ) -> Record:
-    """Record a build that has just ended; whatever lies below one of `without` (the store) is not an input."""
+    """Record a build that has just ended; whatever lies below one of `without` is not an input.
+
+    Names are relative to the directory `base`.
+    """
     skipped = tuple(f"{path}/" for path in without) + _VIRTUAL
-    wanted = sorted({os.path.abspath(name) for name in files})
+    wanted = sorted({str(base / name) for name in files})
     states = {name: file_state(Path(name)) for name in wanted if not name.startswith(skipped) and Path(name).is_file()}
-    listed = {os.path.abspath(name) for name in directories}
+    listed = {str(base / name) for name in directories}
     listings = {name: directory_state(Path(name)) for name in sorted(listed) if not f"{name}/".startswith(skipped)}
     return Record(settings, states, listings, file_state(output), result)
 
@@ -75,8 +79,8 @@ def changes(record: Record, settings: str, output: Path) -> list[str]:
     if not _same(output, record.output):
         reasons.append(f"{output} is missing or was changed")
     reasons += [f"{name} changed" for name, state in record.files.items() if not _same(Path(name), state)]
-    listings = record.directories.items()
-    return reasons + [f"something came to or went from {name}" for name, seen in listings if directory_state(Path(name)) != seen]
+    moved = [name for name, seen in record.directories.items() if directory_state(Path(name)) != seen]
+    return reasons + [f"something came to or went from {name}" for name in moved]
 
 
 def _same(path: Path, state: FileState) -> bool:

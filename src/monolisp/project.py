@@ -123,14 +123,13 @@ def resolve_project(
 ) -> Project:
     """The project that `inputs` and `settings` mean in the directory `here`. Looks at directories, reads no program."""
     files, system = _inputs(inputs, settings, here)
-    directory = files[0].parent if files and inputs else here
     extra = [here / entry for entry in settings.registries or ()]
     for entry in extra:
         if not entry.is_dir():
             raise NoSuchFile(file=entry, reason="--registry names a directory")
     trees = [*extra, *([here] if system else []), *local_trees(here, home, settings.quicklisp)]
     return Project(
-        directory=directory,
+        directory=here,
         files=files,
         system=system,
         entry=settings.entry,

@@ -30,8 +30,7 @@ class Target:
 
 
 TARGETS = {
-    target.triple: target
-    for target in (Target("x86_64-linux-musl", "x86-64", 62, "elf_x86_64", 4096, "x86_64"),)
+    target.triple: target for target in (Target("x86_64-linux-musl", "x86-64", 62, "elf_x86_64", 4096, "x86_64"),)
 }
 _HERE = {"x86_64": "x86_64-linux-musl"}
 

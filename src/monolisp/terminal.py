@@ -46,7 +46,8 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("of about {task.fields[expected]}"))
+        expected = TextColumn("of about {task.fields[expected]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), expected)
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task: TaskID | None = None
         self._stages: dict[str, float] = {}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Sequence
 from pathlib import Path
 
-from monolisp.elf.reader import Elf
+from monolisp.elf.layout import MAGIC
+from monolisp.elf.reader import open_elf
 from monolisp.errors import BadCore
 from monolisp.link.program import LINKAGE_SECTION
 from monolisp.linkage.names import Kind
@@ -33,16 +33,12 @@ def listing(path: Path) -> list[tuple[Linked, str]]:
 
 
 def _recorded(path: Path) -> list[Linked] | None:
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        if mapped[:4] != b"\x7fELF":
+    with path.open("rb") as stream:
+        if stream.read(4) != MAGIC:
             return None
-        view = memoryview(mapped)
-        try:
-            elf = Elf.parse(view, str(path))
-            section = next((section for section in elf.sections if section.name == LINKAGE_SECTION), None)
-            content = bytes(elf.section_data(section)) if section else None
-        finally:
-            view.release()
+    with open_elf(path) as elf:
+        section = elf.section(LINKAGE_SECTION)
+        content = bytes(elf.section_data(section)) if section else None
     if content is None:
         return None
     try:

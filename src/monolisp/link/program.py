@@ -58,11 +58,10 @@ def link_program(
 def _link(objects: Sequence[Path], output: Path, toolchain: Toolchain, zig: Zig, runner: Runner) -> None:
     start, libc = toolchain.libc
     target = toolchain.target
-    argv = zig.ld(
-        *("-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"),
-        *("-z", "noexecstack", "-z", f"stack-size={_C_THREAD_STACK}", "-z", f"max-page-size={target.page_size}"),
-        *("-o", output, start, *objects, toolchain.runtime_object, "--start-group", *libc, "--end-group"),
-    )
+    flags = ["-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"]
+    settings = ["noexecstack", f"stack-size={_C_THREAD_STACK}", f"max-page-size={target.page_size}"]
+    inputs: list[str | Path] = [start, *objects, toolchain.runtime_object, "--start-group", *libc, "--end-group"]
+    argv = zig.ld(*flags, *(part for setting in settings for part in ("-z", setting)), "-o", output, *inputs)
     done = runner(Command(argv, zig.env, cwd=output.parent))
     if done.returncode != 0:
         raise LinkFailed(reason=done.text[-2000:])

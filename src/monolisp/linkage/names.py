@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from monolisp.elf.reader import STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, STT_TLS, STV_DEFAULT
-from monolisp.elf.reader import Elf, Symbol
+from monolisp.elf.reader import (
+    STB_GLOBAL,
+    STB_WEAK,
+    STT_FUNC,
+    STT_GNU_IFUNC,
+    STT_NOTYPE,
+    STT_TLS,
+    STV_DEFAULT,
+    Elf,
+    Symbol,
+)
 from monolisp.linkage.archive import MAGIC, members
 
 

@@ -66,9 +66,9 @@ def core_offset(view: memoryview, path: str) -> int:
     if _word_at(view, 0) == MAGIC:
         return 0
     if bytes(view[:4]) == b"\x7fELF":
-        for section in Elf.parse(view, path).sections:
-            if section.name == SECTION:
-                return section.offset
+        section = Elf.parse(view, path).section(SECTION)
+        if section is not None:
+            return section.offset
     if _word_at(view, len(view) - _WORD) == MAGIC:
         start = _word_at(view, len(view) - 2 * _WORD)
         if start is not None and _word_at(view, start) == MAGIC:
@@ -148,5 +148,3 @@ class _Core:
         if length > 65536:
             raise BadCore(file=self.path, reason="a name in its linkage table is absurdly long")
         return bytes(self.view[base + 2 * _WORD : base + 2 * _WORD + length]).decode("ascii", "replace")
-
-

@@ -50,7 +50,6 @@ def job_text(project: Project, core: Path, embedded: Sequence[tuple[str, Path]])
     return f"({text} :embed ({pairs}))\n"
 
 
-
 def source_registry(trees: Sequence[Path], inherited: str) -> str:
     """CL_SOURCE_REGISTRY for the Lisp side: `trees` first, then what the user's own variable (`inherited`) says.
 

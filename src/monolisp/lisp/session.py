@@ -119,9 +119,7 @@ def load_program(
     return _outcome(project, core, done, ear.events, record, log)
 
 
-def _outcome(
-    project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path
-) -> Loaded:
+def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path) -> Loaded:
     failed = next((event for event in events if event.name == "failed"), None)
     if failed is not None:
         raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
@@ -194,7 +192,7 @@ class _Ear:
         self._thread.start()
 
     def _hear(self) -> None:
-        with open(self._reading, encoding="utf-8", errors="replace") as stream:
+        with os.fdopen(self._reading, encoding="utf-8", errors="replace") as stream:
             for line in stream:
                 event = parse_event(line)
                 self.events.append(event)

@@ -10,12 +10,12 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.errors import StageFailed
-from monolisp.linkage.names import names_in
+from monolisp.linkage.names import Kind, names_in
 from monolisp.linkage.table import OURS, WITHHELD, c_source, everything_table
 from monolisp.process import Command, Runner
 from monolisp.progress import Progress, stage
@@ -68,7 +68,8 @@ class Workshop:
         begin = self.log.stat().st_size if self.log.exists() else 0
         done = self.runner(Command(argv, {**self.env, **env}, cwd=cwd or self.tree, log=self.log))
         if done.returncode != 0:
-            raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=_tail(self.log, begin), log=self.log)
+            reason = f"exit code {done.returncode}"
+            raise StageFailed(stage=name, reason=reason, tail=_tail(self.log, begin), log=self.log)
 
 
 def jobs() -> int:
@@ -99,11 +100,15 @@ def prepare(shop: Workshop, archive: Path) -> None:
     """Unpack the source, and put cc, ld and ar that are zig's into a directory for PATH."""
     unpack(archive, shop.tree)
     (shop.tree / "version.lisp-expr").write_text(f'"{shop.version.version}"\n')
-    tools = {"cc": shop.zig.cc(shop.target), "ld": shop.zig.ld(), "ar": [shop.zig.program, "ar"]}
+    tools: dict[str, Sequence[str | Path]] = {
+        "cc": shop.zig.cc(shop.target),
+        "ld": shop.zig.ld(),
+        "ar": [shop.zig.program, "ar"],
+    }
     (shop.work / "bin").mkdir()
     for name, argv in tools.items():
         script = shop.work / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, argv))} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(str(part) for part in argv)} "$@"\n')
         script.chmod(0o755)
 
 
@@ -137,25 +142,19 @@ def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
 
 def index(runtime_object: Path, archives: Sequence[Path]) -> dict[str, dict[str, str]]:
     """Who defines what, in link order: label → name → function or data."""
-    libc: dict[str, str] = {}
+    libc: dict[str, Kind] = {}
     for archive in archives:
-        for name, kind in names_in(archive).items():
-            libc.setdefault(name, kind)
-    return {
+        libc = {**names_in(archive), **libc}
+    groups: dict[str, Mapping[str, str]] = {
         "monolisp": dict.fromkeys(OURS, "function"),
-        "runtime": _allowed(names_in(runtime_object)),
-        "libc": _allowed({name: kind for name, kind in libc.items() if _part_of_libc(name)}),
+        "runtime": names_in(runtime_object),
+        "libc": libc,
     }
-
-
-def _allowed(names: dict[str, str] | dict[str, object]) -> dict[str, str]:
-    return {name: str(kind) for name, kind in names.items() if name not in WITHHELD and name not in OURS}
-
-
-def _part_of_libc(name: str) -> bool:
-    """compiler-rt's arithmetic helpers begin with two underscores and a digit-less operation name; libc's own
-    underscored names stay, for musl's headers refer to them."""
-    return "." not in name
+    hidden: dict[str, Set[str]] = {"runtime": WITHHELD | set(OURS), "libc": WITHHELD | set(OURS)}
+    return {
+        label: {name: str(kind) for name, kind in names.items() if name not in hidden.get(label, ())}
+        for label, names in groups.items()
+    }
 
 
 def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:

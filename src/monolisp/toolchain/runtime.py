@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from monolisp.elf.layout import SHT_SYMTAB
 from monolisp.elf.reader import STB_GLOBAL, STB_WEAK, Elf
 from monolisp.errors import LinkFailed
 
@@ -15,9 +16,11 @@ def weakened(content: bytes, names: Sequence[str], name: str) -> bytes:
     """
     changed = bytearray(content)
     wanted = set(names)
-    for symbol in Elf.parse(memoryview(content), name).symbols():
+    elf = Elf.parse(memoryview(content), name)
+    table = next(section for section in elf.sections if section.type == SHT_SYMTAB)
+    for place, symbol in enumerate(elf.symbols(), start=1):
         if symbol.name in wanted and symbol.shndx != 0 and symbol.bind in (STB_GLOBAL, STB_WEAK):
-            changed[symbol.offset + 4] = (STB_WEAK << 4) | symbol.type
+            changed[table.offset + place * table.entsize + 4] = (STB_WEAK << 4) | symbol.type
             wanted.discard(symbol.name)
     if wanted:
         raise LinkFailed(reason=f"{name} does not define {', '.join(sorted(wanted))}: another SBCL than the pin says?")

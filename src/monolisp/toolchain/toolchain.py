@@ -95,7 +95,8 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine, zig: Zig) -> Toolchain
 
 def _describe(toolchain: Toolchain, directory: Path) -> None:
     """What a person who looks into the store, and `toolchain list`, are told."""
-    facts = {"version": toolchain.version, "target": toolchain.target.triple, "zig": pin()["version"], "libc": pin()["libc"]}
+    made_of = {"zig": pin()["version"], "libc": pin()["libc"]}
+    facts = {"version": toolchain.version, "target": toolchain.target.triple, **made_of}
     (directory / "toolchain.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
@@ -110,7 +111,8 @@ def listed(store: Store) -> list[dict[str, str | int]]:
 
 def prune(store: Store, everything: bool) -> list[Entry]:
     """Remove toolchains that no pin of this monolisp leads to (all, if `everything`), and what was built with them."""
-    kept = set() if everything else {toolchain_digest(find_version(v), t) for v in known_versions() for t in TARGETS.values()}
+    versions = [] if everything else [find_version(version) for version in known_versions()]
+    kept = {toolchain_digest(version, target) for version in versions for target in TARGETS.values()}
     doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
     if everything:
         doomed += [entry for kind in ("programs", "drivers", "fasls", "zig") for entry in store.entries(kind)]

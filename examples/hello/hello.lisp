@@ -1,0 +1,2 @@
+(defun main ()
+  (format t "Hello from a static executable.~%"))

@@ -1,0 +1,1 @@
+"""Source → verified file → safely unpacked tree."""
