@@ -9,7 +9,6 @@
   (handler-case
       (let* ((yason:*parse-json-arrays-as-vectors* t)
              (yason:*parse-json-booleans-as-symbols* t)
-             (yason:*parse-json-null-as-keyword* t)
              (value (yason:parse *standard-input*)))
         (let ((stream (yason:make-json-output-stream *standard-output* :indent 2)))
           (yason:encode value stream))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monolisp import __version__
 from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
@@ -23,6 +25,9 @@ from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolchain
 from monolisp.toolchain.version import DEFAULT
+
+if TYPE_CHECKING:
+    from monolisp.lisp.session import Loaded
 
 _NAME_NOTE = "monolisp"
 
@@ -51,21 +56,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What a build made. `fresh` is false when there was nothing to do."""
+    """What a build made. `fresh` is false when there was nothing to do; `seconds` is what each step took."""
 
     output: Path
     fresh: bool
     size: int
-    sha256: str
     entry: str | None
     toolchain: str
     warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def plan_build(project: Project, target: Target, machine: Machine, always: bool = False) -> Plan:
     """Say what has to be done for `project`, and why. Looks at files, changes nothing."""
     toolchain, there = find_toolchain(project.sbcl or DEFAULT, target, machine.store)
-    settings = digest_of([__version__, toolchain.digest, _settings(project), environment_of(machine)])
+    settings = digest_of([__version__, ours(), toolchain.digest, _settings(project), environment_of(machine)])
     record_path = machine.store.area("builds") / f"{digest_of([_settings(project), str(project.output)])}.json"
     earlier = read_record(record_path)
     output = project.output or default_output(project, earlier)
@@ -79,6 +84,13 @@ def plan_build(project: Project, target: Target, machine: Machine, always: bool 
         stale = ["--always was given"]
     steps = (*_toolchain_step(toolchain, there), *_program_steps(stale))
     return Plan(project, toolchain, output, settings, record_path, steps, earlier)
+
+
+def ours() -> list[str]:
+    """Our own files that go into every program: with other ones it would be another program."""
+    folder = Path(__file__).parent
+    named = [*(folder / "lisp").glob("*.lisp"), *(folder / "linkage").glob("*.[ch]"), *(folder / "link").glob("*.py")]
+    return [path.read_text() for path in sorted(named)]
 
 
 def _settings(project: Project) -> dict[str, object]:
@@ -121,47 +133,58 @@ def default_output(project: Project, earlier: Record | None) -> Path:
 def build(plan: Plan, machine: Machine) -> Result:
     """Carry out a plan: the executable gets its name only when it is complete and verified."""
     if not plan.steps and plan.earlier is not None:
-        state = plan.earlier.output
         entry = plan.earlier.result.get("entry")
-        return Result(plan.output, False, state.size, state.sha256, entry, plan.toolchain.digest)
+        return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output)
     from monolisp.link.compose import compose
     from monolisp.link.program import LINKAGE_SECTION, link_program, linkage_note
     from monolisp.lisp.session import load_program
     from monolisp.toolchain.zig import find_zig
 
+    watch = Stopwatch({})
     zig = find_zig(machine.store, machine.path)
-    toolchain = ensure_toolchain(plan.toolchain, machine, zig)
+    with watch.step("toolchain"):
+        toolchain = ensure_toolchain(plan.toolchain, machine, zig)
     with tempfile.TemporaryDirectory(prefix="build-", dir=machine.store.area("building")) as folder:
-        loaded = load_program(plan.project, toolchain, machine, Path(folder))
+        with watch.step("load"):
+            loaded = load_program(plan.project, toolchain, machine, Path(folder))
         output = _final_output(plan, loaded.build_pathname)
         sizes = Sizes(plan.project.heap, plan.project.stack)
-        program = link_program(loaded.core, sizes, toolchain, zig, machine.store, machine.runner)
-        notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
         with candidate(output) as path:
-            compose(program.path, loaded.core, toolchain.target.core_alignment, notes, path)
-            require_static(path, toolchain.target)
+            with watch.step("link"):
+                program = link_program(loaded.core, sizes, toolchain, zig, machine.store, machine.runner)
+                notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
+                compose(program.path, loaded.core, toolchain.target.core_alignment, notes, path)
+            with watch.step("verify"):
+                require_static(path, toolchain.target)
             path.rename(output)
-    told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
-    return _finish(plan, machine, output, loaded.files, loaded.directories, told, loaded.warnings)
+    return _finish(plan, machine, output, loaded, watch)
 
 
-def _finish(
-    plan: Plan,
-    machine: Machine,
-    output: Path,
-    files: frozenset[str],
-    directories: frozenset[str],
-    told: Mapping[str, str | None],
-    warnings: tuple[str, ...],
-) -> Result:
+@dataclass(frozen=True)
+class Stopwatch:
+    """Seconds of each step."""
+
+    seconds: dict[str, float]
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - begin, 4)
+
+
+def _finish(plan: Plan, machine: Machine, output: Path, loaded: Loaded, watch: Stopwatch) -> Result:
     """Keep the record that lets the next build see that nothing changed."""
-    known = frozenset(plan.earlier.files) if plan.earlier else frozenset()
+    # What an earlier build read counts still: compiled files that were good then were not made again now.
+    files = loaded.files | (frozenset(plan.earlier.files) if plan.earlier else frozenset())
     without = (machine.store.root, plan.toolchain.path)
-    record = record_of(plan.settings, files | known, directories, plan.project.directory, without, output, told)
-    write_record(plan.record, record)
-    state = record.output
-    return Result(output, True, state.size, state.sha256, told["entry"], plan.toolchain.digest, warnings)
+    told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
+    with watch.step("record"):
+        record = record_of(plan.settings, files, loaded.directories, plan.project.directory, without, output, told)
+        write_record(plan.record, record)
+    digest = plan.toolchain.digest
+    return Result(output, True, record.output.size, loaded.entry, digest, loaded.warnings, watch.seconds)
 
 
 def _final_output(plan: Plan, build_pathname: str | None) -> Path:

@@ -230,10 +230,13 @@ def _print_plan(plan: Plan) -> None:
 def _print_result(result: Result, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from monolisp.store import sha256_file
+
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if as_json:
         fields = {**asdict(result), "output": str(result.output), "warnings": list(result.warnings)}
+        fields["sha256"] = sha256_file(result.output)
         print(json.dumps({"schema": "monolisp-build-1", **fields}))
     elif result.fresh:
         print(f"{result.output}: {result.size / 1e6:.1f} MB, truly static")

@@ -257,7 +257,7 @@ class NoHostLisp(MonolispError):
     exit_code = Exit.TOOL
     what = "no Lisp to build SBCL with"
     why = "none of {tried} is on PATH, and Debian's sbcl package could not be had: {reason}"
-    todo = "install sbcl (or ecl, ccl, clisp): `monolisp doctor` prints the command"
+    todo = "install sbcl (or ccl, clisp): `monolisp doctor` prints the command"
 
 
 class CommandTimeout(MonolispError):

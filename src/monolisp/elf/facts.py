@@ -57,18 +57,10 @@ MACHINES = {
     258: "LoongArch",
 }
 
-# What only the code of a dynamic loader defines or holds. Source: glibc 2.36 elf/dl-open.c, dl-load.c, dl-cache.c, rtld.c;
-# musl 1.2.5 ldso/dynlink.c (which a static musl program leaves out).
-LOADER_SYMBOLS = (
-    "_dl_open",
-    "_dl_map_object",
-    "_dl_load_cache_lookup",
-    "_dl_start_user",
-    "__dls2",
-    "__dls2b",
-    "__dls3",
-)
-LOADER_STRINGS = ("ld.so.cache", "/etc/ld.so.preload", "/etc/ld-musl-")
+# What only the code of a dynamic loader defines or holds. Source: glibc 2.36 elf/dl-open.c, dl-load.c, dl-cache.c;
+# musl 1.2.5 ldso/dynlink.c, which a static musl program leaves out.
+LOADER_SYMBOLS = ("_dl_open", "_dl_map_object", "_dl_load_cache_lookup", "__dls2", "__dls2b", "__dls3")
+LOADER_STRINGS = ("glibc-ld.so.cache", "/etc/ld.so.preload", "/etc/ld-musl-")
 # Where loaders live: a program that holds such a path may start one, or may only mention it (a linker does).
 LOADER_PATHS = ("/lib64/ld-linux", "/lib/ld-linux", "/lib/ld-musl", "/lib/ld64.so", "/libexec/ld-elf")
 
@@ -196,7 +188,7 @@ def _symbols(elf: Elf) -> tuple[tuple[str, ...], tuple[str, ...]]:
             if symbol.name in LOADER_SYMBOLS:
                 loader.add(symbol.name)
         elif symbol.bind == STB_GLOBAL and len(undefined) < _MOST_NAMES:
-            undefined[symbol.name] = None
+            undefined[symbol.name.partition("@")[0]] = None
     return tuple(undefined), tuple(sorted(loader))
 
 

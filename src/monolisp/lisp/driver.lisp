@@ -268,15 +268,16 @@
     (values required
             (if (> (length lambda-list) required) nil required))))
 
-(defun entry-thunk (symbol)
+(defun check-entry (symbol)
+  "Find out how SYMBOL's function is to be called."
   (unless (fboundp symbol)
     (fail "no-entry" :entry (qualified symbol) :condition "the symbol is there, but it names no function"))
   (when (or (macro-function symbol) (special-operator-p symbol))
     (fail "no-entry" :entry (qualified symbol) :condition "it names a macro, not a function"))
   (let ((lambda-list (sb-kernel:%fun-lambda-list (fdefinition symbol))))
     (case (required-arguments lambda-list)
-      (0 (lambda () (funcall symbol)))
-      (1 (lambda () (funcall symbol (rest sb-ext:*posix-argv*))))
+      (0 nil)
+      (1 (setf monolisp::*pass-arguments* t))
       (t (fail "bad-entry" :entry (qualified symbol)
                :lambda_list (let ((*package* (symbol-package symbol))) (format nil "~:s" lambda-list)))))))
 
@@ -300,27 +301,19 @@
             (symbol-value (find-symbol "*LISP-INTERACTION*" package)) nil)
       (monolisp::call-uiop "CALL-IMAGE-DUMP-HOOK"))))
 
-(defun program-op-thunk (thunk)
-  "UIOP's programs end with failure when their entry returns false."
-  (lambda ()
-    (unless (funcall thunk)
-      (monolisp::flush)
-      (sb-ext:exit :code 1))))
-
-(defun save (job thunk)
-  (let ((core (getf job :core)))
-    (setf monolisp::*entry* thunk
-          monolisp::*keep-debugger* (getf job :debugger))
-    (tidy-uiop)
-    (setf *package* (find-package "COMMON-LISP-USER")
-          *features* (adjoin :monolisp *features*))
-    (tell "save")
-    (finish-output)
-    (finish-output *error-output*)
-    (handler-bind ((error (lambda (condition) (fail "save" :condition (text-of condition)))))
-      (close *events*)
-      (setf *events* nil)
-      (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start))))
+(defun save (core)
+  (tidy-uiop)
+  (setf *package* (find-package "COMMON-LISP-USER")
+        *features* (adjoin :monolisp *features*))
+  (tell "save")
+  (finish-output)
+  (finish-output *error-output*)
+  (handler-bind ((error (lambda (condition) (fail "save" :condition (text-of condition)))))
+    (close *events*)
+    (setf *events* nil)
+    ;; Nothing of the build side stays: only this call still runs, on code that is its own.
+    (delete-package "MONOLISP-BUILD")
+    (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start)))
 
 ;;; The job
 
@@ -362,33 +355,36 @@
     (when descriptor
       (setf *events* (sb-sys:make-fd-stream (parse-integer descriptor) :output t :buffering :full
                                                                        :external-format :utf-8)))
-    (if (getf job :debugger) nil (sb-ext:disable-debugger))
+    (if (getf job :debugger) (sb-ext:enable-debugger) (sb-ext:disable-debugger))
     (setf *packages-before* (list-all-packages)
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))
       (pushnew (intern feature "KEYWORD") *features*))
-    (let ((thunk (load-watched job)))
-      (tell-sources)
-      (embed (getf job :embed))
-      (save job thunk))))
+    (load-watched job)
+    (tell-sources)
+    (embed (getf job :embed))
+    (save (getf job :core))))
 
 (defun load-watched (job)
   "Load the program; what nothing of it handles is told instead of entering the debugger."
-  (multiple-value-bind (thunk hook)
-      (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
-        (values (handler-bind ((sb-c:compiler-error #'note-compiler-error)
+  (setf monolisp::*keep-debugger* (getf job :debugger))
+  ;; At debug 0 a function forgets its lambda list, which decides how the entry is called.
+  (sb-ext:restrict-compiler-policy 'debug 1)
+  (let ((hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
+                (handler-bind ((sb-c:compiler-error #'note-compiler-error)
                                (warning #'note-warning))
                   (load-program job))
-                sb-ext:*invoke-debugger-hook*))
+                sb-ext:*invoke-debugger-hook*)))
+    (sb-ext:restrict-compiler-policy 'debug 0)
     ;; A program that sets its own hook while it loads keeps it.
     (unless (eq hook #'on-unhandled)
-      (setf sb-ext:*invoke-debugger-hook* hook))
-    thunk))
+      (setf sb-ext:*invoke-debugger-hook* hook))))
 
 (defun load-program (job)
   (when (getf job :system) (require "asdf"))
   (multiple-value-bind (declared packages program-op) (load-inputs job)
-    (let* ((symbol (entry-symbol (or (getf job :entry) declared) packages))
-           (thunk (entry-thunk symbol)))
+    (let ((symbol (entry-symbol (or (getf job :entry) declared) packages)))
+      (check-entry symbol)
       (tell "entry" :entry (qualified symbol))
-      (if program-op (program-op-thunk thunk) thunk))))
+      (setf monolisp::*entry* symbol
+            monolisp::*false-is-failure* (and program-op t)))))

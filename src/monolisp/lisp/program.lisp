@@ -7,7 +7,13 @@
 (in-package #:monolisp)
 
 (defvar *entry* nil
-  "What the program does: a function of no arguments.")
+  "The symbol whose function the program is.")
+
+(defvar *pass-arguments* nil
+  "True when the entry takes one argument: the list of command-line arguments.")
+
+(defvar *false-is-failure* nil
+  "True when the program shall exit with 1 if its entry returns false, as UIOP's programs do.")
 
 (defvar *keep-debugger* nil
   "True when an unhandled error shall enter the debugger.")
@@ -29,7 +35,6 @@
 
 (defun leave (code)
   "End the program as a signal asked: cleanup forms run, other threads get two seconds."
-  (ignore-errors (flush))
   (sb-ext:exit :code code :timeout 2))
 
 (defun on-terminate (signal info context)
@@ -62,6 +67,8 @@
                                                  (unless *keep-debugger* (leave 130))))
                  (stream-error #'on-stream-error))
     (call-uiop "CALL-IMAGE-RESTORE-HOOK")
-    (funcall *entry*)
-    (flush))
-  (sb-ext:exit :code 0))
+    (let ((value (if *pass-arguments*
+                     (funcall *entry* (rest sb-ext:*posix-argv*))
+                     (funcall *entry*))))
+      (flush)
+      (sb-ext:exit :code (if (or value (not *false-is-failure*)) 0 1)))))
