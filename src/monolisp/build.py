@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from monolisp import __version__
 from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
-from monolisp.linkage.table import Sizes
 from monolisp.project import Project
 from monolisp.store import digest_of
 from monolisp.target import Target
@@ -98,9 +97,9 @@ def _settings(project: Project) -> dict[str, object]:
 
 
 def environment_of(machine: Machine) -> dict[str, str]:
-    from monolisp.lisp.session import environment_seen
-
-    return environment_seen(machine.environ)
+    """The variables that decide where systems are found: another value may mean another program."""
+    names = ("HOME", "CL_SOURCE_REGISTRY", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
+    return {name: machine.environ[name] for name in names if name in machine.environ}
 
 
 def _toolchain_step(toolchain: Toolchain, there: bool) -> tuple[Step, ...]:
@@ -138,6 +137,7 @@ def build(plan: Plan, machine: Machine) -> Result:
     check_output(plan.output)
     from monolisp.link.compose import compose
     from monolisp.link.program import LINKAGE_SECTION, link_program, linkage_note
+    from monolisp.linkage.table import Sizes
     from monolisp.lisp.session import load_program
     from monolisp.toolchain.zig import find_zig
 

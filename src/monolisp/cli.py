@@ -175,12 +175,10 @@ def _progress() -> Progress:
 
 def _machine(options: argparse.Namespace, progress: Progress) -> Machine:
     from monolisp.process import run
-    from monolisp.sources.fetch import FetchOptions
     from monolisp.toolchain.machine import Machine
 
     source_dir = Path(options.source_dir).absolute() if options.source_dir else None
-    fetching = FetchOptions(offline=options.offline, source_dir=source_dir, environ=dict(os.environ))
-    return Machine(_store(), run, progress, dict(os.environ), fetching, options.verbose)
+    return Machine(_store(), run, progress, dict(os.environ), options.offline, source_dir, options.verbose)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -229,11 +229,18 @@ class LispSaveError(MonolispError):
     todo = "a program must not leave threads running while it loads: start them in its entry function"
 
 
+class LispHeapExhausted(MonolispError):
+    exit_code = Exit.LISP
+    what = "{place}: no memory left while loading"
+    why = "{condition}"
+    todo = "raise the heap of the building Lisp, for instance --build-heap 8GiB"
+
+
 class LispDied(MonolispError):
     exit_code = Exit.LISP
     what = "Lisp ended unexpectedly {place}"
     why = "{reason}"
-    todo = "the end of its output is above; if the heap was exhausted, raise it with --build-heap 8GiB"
+    todo = "the end of its output is above; -v shows all of it"
 
 
 class LispFileInterrupted(MonolispError):

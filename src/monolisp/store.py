@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from monolisp.errors import DiskFull, StoreUnusable
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache made by monolisp.\n"
@@ -106,6 +104,8 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Held by one process at a time; the kernel frees it when its holder dies."""
+        from filelock import FileLock
+
         locks = self.area("locks")
         with FileLock(locks / f"{name}.lock"):
             yield

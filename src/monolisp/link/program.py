@@ -9,7 +9,8 @@ from pathlib import Path
 
 from monolisp.errors import LinkFailed
 from monolisp.linkage.names import origin_of
-from monolisp.linkage.table import Linked, Sizes, c_source, program_table
+from monolisp.linkage.sources import c_source
+from monolisp.linkage.table import Linked, Sizes, program_table
 from monolisp.lisp.corefile import ForeignName, linkage_of
 from monolisp.process import Command, Runner
 from monolisp.store import Store, digest_of
@@ -41,7 +42,7 @@ def link_program(
     """Link what `core` needs. The result is kept: the same names and sizes need no second link. Raises LinkFailed."""
     linkage = resolve(linkage_of(core), toolchain)
     tables = program_table(linkage, sizes, exports=exports)
-    sources = {"tables.c": tables, **{name: c_source(name).decode() for name in (*_C_FILES, "tables.h")}}
+    sources = {"tables.c": tables, **{name: c_source(name) for name in (*_C_FILES, "tables.h")}}
     digest = digest_of(["program", toolchain.digest, sources, _C_THREAD_STACK])
 
     def make(directory: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from monolisp.linkage.names import Kind
 
@@ -30,11 +29,6 @@ class Sizes:
 
     heap: str
     stack: str
-
-
-def c_source(name: str) -> bytes:
-    """One of our C files."""
-    return files("monolisp.linkage").joinpath(name).read_bytes()
 
 
 def everything_table(names: Iterable[str], libraries: Sequence[str] = ()) -> str:

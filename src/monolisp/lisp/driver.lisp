@@ -94,7 +94,7 @@
 (defun fail-compilation ()
   (destructuring-bind (kind file line text) *caught*
     (declare (ignore kind))
-    (fail "compile" :file file :line line :condition text)))
+    (fail (if (search "READ error" text) "read" "compile") :file file :line line :condition text)))
 
 (defun print-backtrace-of (condition)
   (format *error-output* "~&~a~%" (text-of condition))
@@ -110,6 +110,8 @@
        (fail "read" :file file :line *line* :condition (text-of condition)))
       ((or reader-error end-of-file sb-int:stream-decoding-error)
        (fail "read" :file file :line *line* :condition (text-of condition)))
+      (storage-condition
+       (fail "heap" :file file :line *line* :condition (text-of condition)))
       (t (fail-loading condition file)))))
 
 (defun asdf-condition-p (condition name)
@@ -193,7 +195,7 @@
   (let ((system (asdf "FIND-SYSTEM" name nil)))
     (unless system
       (fail "missing-system" :missing name
-            :known (subseq* (sort (asdf "REGISTERED-SYSTEMS") #'string<) 0 40)))
+            :known (known-systems)))
     (watch-files)
     (with-compilation-unit ()
       (asdf "LOAD-SYSTEM" name))
@@ -217,8 +219,11 @@
           (tell "sources" :system name
                           :files (cons (namestring definition) (source-files system))))))))
 
-(defun subseq* (list start end)
-  (subseq list start (min end (length list))))
+(defun known-systems ()
+  "The names of all systems in ASDF's source registry."
+  (let ((registry (symbol-value (find-symbol "*SOURCE-REGISTRY*" "ASDF/SOURCE-REGISTRY"))))
+    (when (hash-table-p registry)
+      (sort (loop for name being the hash-keys of registry collect name) #'string<))))
 
 ;;; The entry
 
@@ -259,7 +264,7 @@
   (let ((names (loop for package in (list-all-packages)
                      unless (or (member package *packages-before*) (eq package *package*))
                        collect (package-name package))))
-    (append '("COMMON-LISP-USER") (subseq* (sort names #'string<) 0 20))))
+    (append '("COMMON-LISP-USER") (subseq (sort names #'string<) 0 (min 20 (length names))))))
 
 (defun required-arguments (lambda-list)
   "How many arguments must be given, and how many may be."
@@ -308,12 +313,13 @@
   (tell "save")
   (finish-output)
   (finish-output *error-output*)
-  (handler-bind ((error (lambda (condition) (fail "save" :condition (text-of condition)))))
-    (close *events*)
-    (setf *events* nil)
-    ;; Nothing of the build side stays: only this call still runs, on code that is its own.
-    (delete-package "MONOLISP-BUILD")
-    (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start)))
+  (let ((events (shiftf *events* nil)))
+    (handler-bind ((error (lambda (condition)
+                            (setf *events* events)
+                            (fail "save" :condition (text-of condition)))))
+      ;; Nothing of the build side stays: only this call still runs, on code that is its own.
+      (delete-package "MONOLISP-BUILD")
+      (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start))))
 
 ;;; The job
 

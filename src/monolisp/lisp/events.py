@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from monolisp.errors import (
     BadEntry,
     LispCompileError,
+    LispHeapExhausted,
     LispLoadError,
     LispReadError,
     LispSaveError,
@@ -75,6 +76,7 @@ _FAILURES: Mapping[str, Callable[[Event, Sequence[str]], MonolispError]] = {
     "read": _at_place(LispReadError),
     "compile": _at_place(LispCompileError),
     "load": _at_place(LispLoadError),
+    "heap": _at_place(LispHeapExhausted),
     "save": lambda event, _: LispSaveError(condition=event.text("condition")),
     "missing-system": _missing_system,
     "missing-dependency": _missing_dependency,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,7 @@ class Loaded:
 
 def driver(toolchain: Toolchain, machine: Machine) -> Path:
     """Our Lisp files, compiled by this toolchain once."""
-    from importlib.resources import files
-
-    sources = {name: files("monolisp.lisp").joinpath(name).read_text() for name in _LISP_FILES}
+    sources = {name: (Path(__file__).parent / name).read_text() for name in _LISP_FILES}
     digest = digest_of(["driver", toolchain.digest, sources])
 
     def make(directory: Path) -> None:
@@ -208,9 +206,3 @@ class _Ear:
         else:
             os.close(self.writing)
             os.close(self._reading)
-
-
-def environment_seen(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that decide where systems are found: another value may mean another program."""
-    names = ("HOME", "CL_SOURCE_REGISTRY", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
-    return {name: environ[name] for name in names if name in environ}

@@ -78,15 +78,18 @@ def unpack(archive: Path, directory: Path) -> None:
 def _explained(error: OSError, archive: Path, work: Path) -> MonolispError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(path=work.parent)
-    if error.errno is None or error.errno in _ARCHIVE_ERRNO:
-        return BadArchive(file=archive, reason=error.strerror or error)
+    if error.errno is None:
+        return BadArchive(file=archive, reason=error)
+    if error.errno in _ARCHIVE_ERRNO:
+        member = os.path.relpath(error.filename, work) if error.filename else "a member"
+        return BadArchive(file=archive, reason=f"{member}: {error.strerror}")
     return StoreUnusable(path=work.parent, reason=error.strerror or error)
 
 
 def _damages() -> tuple[type[Exception], ...]:
     """What the standard library's readers raise over damaged bytes. A Python may have been built without some."""
     found: list[type[Exception]] = [tarfile.TarError, zipfile.BadZipFile, EOFError, struct.error, ValueError]
-    found += [RuntimeError, OverflowError]
+    found += [RuntimeError, OverflowError, LookupError]
     with suppress(ImportError):
         from lzma import LZMAError
 
@@ -157,7 +160,7 @@ def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             mode = info.external_attr >> 16
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 yield Member(info.filename, Kind.DIRECTORY)
             elif stat.S_ISLNK(mode):
                 yield Member(info.filename, Kind.SYMLINK, target=os.fsdecode(opened.read(info)))

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from monolisp.errors import StageFailed
 from monolisp.linkage.names import Kind, names_in
-from monolisp.linkage.table import OURS, WITHHELD, c_source, everything_table
+from monolisp.linkage.sources import c_source
+from monolisp.linkage.table import OURS, WITHHELD, everything_table
 from monolisp.process import Command, Runner
 from monolisp.progress import Progress, stage
 from monolisp.sources.unpack import unpack
@@ -161,9 +162,9 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     """dl.c, record.c and the table of everything, compiled."""
     folder = shop.work / "dl"
     folder.mkdir()
-    (folder / "tables.h").write_bytes(c_source("tables.h"))
+    (folder / "tables.h").write_text(c_source("tables.h"))
     for name in BUILD_RUNTIME:
-        (folder / name).write_bytes(c_source(name))
+        (folder / name).write_text(c_source(name))
     (folder / "tables.c").write_text(everything_table(names))
     objects = []
     for name in (*BUILD_RUNTIME, "tables.c"):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from monolisp.process import Runner
 from monolisp.progress import Progress
-from monolisp.sources.fetch import FetchOptions
 from monolisp.store import Store
 
 
 @dataclass(frozen=True)
 class Machine:
-    """`environ` is the user's environment; nothing of monolisp reads or changes the process's own."""
+    """`environ` is the user's environment; nothing of monolisp reads or changes the process's own. `offline` forbids
+    the network, `source_dir` is where sources are looked for first."""
 
     store: Store
     runner: Runner
     progress: Progress
     environ: Mapping[str, str]
-    fetching: FetchOptions
+    offline: bool = False
+    source_dir: Path | None = None
     verbose: bool = False
 
     @property

@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 
-from monolisp.linkage.table import c_source
+from monolisp.linkage.sources import c_source
 from monolisp.store import Entry, Store, digest_of, remove_tree
 from monolisp.target import TARGETS, Target
 from monolisp.toolchain.machine import Machine
-from monolisp.toolchain.version import SbclVersion, find_version, known_versions
-from monolisp.toolchain.zig import Zig, pin
+from monolisp.toolchain.version import find_version, known_versions, version_text
+from monolisp.toolchain.zig import Zig, pin, pin_text
 
 KIND = "toolchains"
 # Our own code that decides what a toolchain holds: another content is another toolchain.
@@ -55,16 +54,16 @@ class Toolchain:
         return found
 
 
-def toolchain_digest(version: SbclVersion, target: Target) -> str:
-    """The address of a toolchain: a hash over everything that goes into it."""
-    ours = {name: files("monolisp").joinpath(name).read_text() for name in _GENERATORS}
-    c_files = {name: c_source(name).decode() for name in _C_FILES}
-    return digest_of(["toolchain", version.text, target.triple, dict(pin()), ours, c_files])
+def toolchain_digest(version: str, target: Target) -> str:
+    """The address of a toolchain: a hash over everything that goes into it. Raises NoSuchSbcl."""
+    ours = {name: (Path(__file__).parents[1] / name).read_text() for name in _GENERATORS}
+    c_files = {name: c_source(name) for name in _C_FILES}
+    return digest_of(["toolchain", version_text(version), target.triple, pin_text(), ours, c_files])
 
 
 def find_toolchain(version: str, target: Target, store: Store) -> tuple[Toolchain, bool]:
     """The toolchain for an SBCL version and target, and whether it is in the store already."""
-    digest = toolchain_digest(find_version(version), target)
+    digest = toolchain_digest(version, target)
     path = store.path(KIND, digest)
     return Toolchain(path, digest, version, target), path.is_dir()
 
@@ -73,13 +72,14 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine, zig: Zig) -> Toolchain
     """Have the toolchain in the store: fetch sources and build (minutes) when it is not there."""
 
     def make(directory: Path) -> None:
-        from monolisp.sources.fetch import obtain
+        from monolisp.sources.fetch import FetchOptions, obtain
         from monolisp.toolchain.build import Workshop, build
         from monolisp.toolchain.host import find_host_lisp
 
         version = find_version(wanted.version)
-        archive = obtain(version.source, machine.store, machine.fetching, machine.runner, machine.progress)
-        host = find_host_lisp(machine.store, machine.fetching, machine.runner, machine.path)
+        options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
+        archive = obtain(version.source, machine.store, options, machine.runner, machine.progress)
+        host = find_host_lisp(machine.store, options, machine.runner, machine.path)
         log = machine.store.area("logs") / f"toolchain-{wanted.digest}.log"
         log.unlink(missing_ok=True)
         work = directory / "work"
@@ -111,7 +111,7 @@ def listed(store: Store) -> list[dict[str, str | int]]:
 
 def prune(store: Store, everything: bool) -> list[Entry]:
     """Remove toolchains that no pin of this monolisp leads to (all, if `everything`), and what was built with them."""
-    versions = [] if everything else [find_version(version) for version in known_versions()]
+    versions = [] if everything else known_versions()
     kept = {toolchain_digest(version, target) for version in versions for target in TARGETS.values()}
     doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
     if everything:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monolisp.errors import NoSuchSbcl
-from monolisp.sources.pin import Pin, parse_pin
+
+if TYPE_CHECKING:
+    from monolisp.sources.pin import Pin
 
 DEFAULT = "2.6.4"
+_FOLDER = Path(__file__).parent / "sbcl"
 
 
 @dataclass(frozen=True)
@@ -18,8 +22,8 @@ class SbclVersion:
     """What is particular to one SBCL version.
 
     `options` go to make-config.sh, `cflags` to every C compilation, `weaken` are functions of its runtime that
-    linkage/program.c replaces, `without` the contribs that are not built, `stages` stage → seconds it takes (measured
-    on two cores), `digest` the hash of the whole file.
+    linkage/program.c replaces, `without` the contribs that are not built, and `stages` says how many seconds each
+    stage takes, measured on two cores.
     """
 
     version: str
@@ -29,20 +33,25 @@ class SbclVersion:
     weaken: Sequence[str]
     without: Mapping[str, str]
     stages: Mapping[str, float]
-    text: str
 
 
 def known_versions() -> list[str]:
-    names = (entry.name for entry in files("monolisp.toolchain").joinpath("sbcl").iterdir())
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def version_text(version: str) -> str:
+    """The file that pins an SBCL version. Raises NoSuchSbcl."""
+    try:
+        return (_FOLDER / f"{version}.toml").read_text()
+    except OSError as error:
+        raise NoSuchSbcl(version=version, known=", ".join(known_versions())) from error
 
 
 def find_version(version: str) -> SbclVersion:
     """The pin of an SBCL version. Raises NoSuchSbcl."""
-    if version not in known_versions():
-        raise NoSuchSbcl(version=version, known=", ".join(known_versions()))
-    text = files("monolisp.toolchain").joinpath("sbcl").joinpath(f"{version}.toml").read_text()
-    facts = tomllib.loads(text)
+    from monolisp.sources.pin import parse_pin
+
+    facts = tomllib.loads(version_text(version))
     return SbclVersion(
         version=facts["version"],
         source=parse_pin(facts["source"], f"sbcl/{version}.toml"),
@@ -51,5 +60,4 @@ def find_version(version: str) -> SbclVersion:
         weaken=facts["weaken"],
         without=facts["without"],
         stages=facts["stages"],
-        text=text,
     )

@@ -10,9 +10,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from monolisp.errors import StageFailed, ToolMissing, WrongZig
@@ -24,8 +21,11 @@ from monolisp.target import Target
 @cache
 def pin() -> Mapping[str, str]:
     """The rows of zig.toml: version of zig, and which libc that version holds."""
-    text = files("monolisp.toolchain").joinpath("zig.toml").read_text()
-    return {key: str(value) for key, value in tomllib.loads(text).items()}
+    return {key: str(value) for key, value in tomllib.loads(pin_text()).items()}
+
+
+def pin_text() -> str:
+    return (Path(__file__).parent / "zig.toml").read_text()
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class Zig:
 
 def find_zig(store: Store, path: str) -> Zig:
     """The pinned zig among the installed Python packages; `path` is the PATH of the processes it starts."""
+    from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
+
     expected = pin()["version"]
     try:
         found = version("ziglang")

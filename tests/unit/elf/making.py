@@ -105,7 +105,7 @@ def dynamic_entries(entries: Sequence[tuple[int, int]], form: Form) -> bytes:
 def make_elf(
     segments: Sequence[Seg] = (),
     sections: Sequence[Sec] = (),
-    form: Form = Form(),  # noqa: B008
+    form: Form = Form(),
     kind: int = 2,
     machine: int = 62,
 ) -> bytes:
@@ -162,15 +162,15 @@ def _section_rows(sections: Sequence[Sec], places: Sequence[int], form: Form) ->
 STACK_PLAIN = Seg(STACK, R | W)
 
 
-def static_program(form: Form = Form(), machine: int = 62, sections: Sequence[Sec] = ()) -> bytes:  # noqa: B008
+def static_program(form: Form = Form(), machine: int = 62, sections: Sequence[Sec] = ()) -> bytes:
     """What every rule accepts."""
     code = Seg(LOAD, R | X, b"\x0f\x05" * 64, 0x400000)
     symbols = symbol_sections([Sym("_start"), Sym("_DYNAMIC", 0x00, 0), Sym("maybe", 0x20, 0)], form)
     return make_elf([code, STACK_PLAIN], [Sec(".text"), *symbols, *sections], form, machine=machine)
 
 
-def dynamic_program(form: Form = Form()) -> bytes:  # noqa: B008
-    """Nearly everything is wrong with it: an interpreter, needed libraries, writable code and stack, a loader's code."""
+def dynamic_program(form: Form = Form()) -> bytes:
+    """Nearly everything is wrong with it: an interpreter, needed libraries, writable code, a loader's code."""
     strings = b"\0libone.so.1\0libtwo.so.2\0"
     entries = [(1, 1), (1, 13), (5, 0x500000), (22, 0), (0x6FFFFFFB, 0x08000000)]
     segments = [

@@ -157,7 +157,7 @@ ESCAPES: list[tuple[str, Sequence[Row]]] = [
     ("write through a symlink", [("t/l", SYMLINK, "d"), ("t/l/evil", FILE, b"x")]),
     ("write through a symlink to here", [("t/l", SYMLINK, "."), ("t/l/l2", SYMLINK, ".."), ("t/l/l2/e", FILE, b"x")]),
     ("directory through a symlink", [("t/l", SYMLINK, "d"), ("t/l/d", DIRECTORY, b"")]),
-    ("symlink as top directory", [("t", SYMLINK, ".."), ("t/evil", FILE, b"x")]),
+    ("symlink as top directory", [("u", SYMLINK, ".."), ("u/evil", FILE, b"x")]),
     ("device", [("t/null", tarfile.CHRTYPE, b"")]),
 ]
 TAR_ESCAPES: list[tuple[str, Sequence[Row]]] = [
@@ -177,7 +177,7 @@ class TestAttacks:
         with pytest.raises(UnsafeArchive) as raised:
             unpacked(archive, gzip.compress(tar_of([("t/good", FILE, b"good"), *rows])))
         assert str(archive) in raised.value.what_text
-        assert raised.value.fields["member"] in [rows[-1][0], rows[0][0]]
+        assert raised.value.fields["member"] in [row[0] for row in rows]
         assert_nothing_left(archive)
 
     @pytest.mark.parametrize("rows", [rows for _, rows in ESCAPES], ids=[n for n, _ in ESCAPES])
@@ -219,6 +219,7 @@ class TestDamage:
         with pytest.raises(BadArchive) as raised:
             unpacked(archive, content)
         assert raised.value.why_text
+        assert ".unpacking" not in str(raised.value)
         assert_nothing_left(archive)
 
     @pytest.mark.parametrize("kind", PACKERS)
@@ -273,5 +274,5 @@ def test_whatever_is_in_an_archive_nothing_leaves_the_directory(data: st.DataObj
             assert_nothing_left(archive)
         else:
             tree = Path(folder) / "tree"
-            assert sorted(os.listdir(folder)) == ["archive", "tree"]
+            assert sorted(path.name for path in Path(folder).iterdir()) == ["archive", "tree"]
             assert all(path.resolve().is_relative_to(tree.resolve()) for path in tree.rglob("*"))
