@@ -34,8 +34,8 @@ static long call(long n, long a, long b, long c) {
     __asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
     return r;
 }
-enum { WRITE = 1, OPEN = 2, PAUSE = 34, GETPID = 39, SOCKET = 41, FORK = 57, EXIT = 60, KILL = 62, FCNTL = 72,
-       CHMOD = 90, GETUID = 102, CHROOT = 161 };
+enum { WRITE = 1, OPEN = 2, PAUSE = 34, GETPID = 39, SOCKET = 41, CONNECT = 42, FORK = 57, EXIT = 60, KILL = 62,
+       FCNTL = 72, CHMOD = 90, GETUID = 102, CHROOT = 161 };
 static void say(const char *text) { long n = 0; while (text[n]) n++; call(WRITE, 1, (long)text, n); }
 void body(long *stack);
 __asm__(".globl _start\n_start: mov %rsp, %rdi\n and $-16, %rsp\n call body\n");
@@ -296,6 +296,21 @@ def test_the_program_is_alone(bare: Compile, way: Way) -> None:
     assert trial.output == "MONOLISP_PROBE=1\n"
     after = program.stat()
     assert (after.st_mode, after.st_nlink, after.st_mtime_ns) == (before.st_mode, before.st_nlink, before.st_mtime_ns)
+
+
+def test_the_program_has_no_network(bare: Compile) -> None:
+    """Not even itself to talk to: connecting a UDP socket to 127.0.0.1 finds no way there."""
+    program = bare(
+        "network",
+        """struct { unsigned short family, port; unsigned address; char rest[8]; } there = {2, 0x3500, 0x0100007f, {0}};
+        long made = call(SOCKET, 2, 2, 0);
+        say(made >= 0 && call(CONNECT, made, (long)&there, 16) == 0 ? "network" : "none");""",
+    )
+    assert run([program]).out == "network"
+    trial = try_out(facts_of(program), ways=[Way.NAMESPACES])
+    if trial.ending is Ending.NOT_TRIED:
+        pytest.skip(f"waits for a machine that allows this way: {trial.reason}")
+    assert trial.output == "none"
 
 
 @needs_root

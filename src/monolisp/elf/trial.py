@@ -150,7 +150,7 @@ def _run(path: Path, way: Way, timeout: float) -> Trial:
             last, printed = _watch(report.fileno(), output.fileno(), time.monotonic() + timeout)
         finally:
             _end(child)
-    return _trial(way, last, printed, timeout)
+    return trial_from(way, last, printed, timeout)
 
 
 def _kept(stack: ExitStack, descriptor: int) -> FileIO:
@@ -224,8 +224,8 @@ def _mount_flags(flags: int) -> int:
 
 
 def _limits(timeout: float) -> tuple[tuple[int, tuple[int, int]], ...]:
-    """No core dump (a limit of 1, unlike 0, also keeps a dump from being piped to a program: core(5), 6.x kernel's
-    fs/coredump.c), and no more processor time than the trial may take."""
+    """No memory dump, and no more processor time than the trial may take. A limit of 1 byte, unlike 0, also keeps
+    the kernel from piping a dump to a program. Source: Linux 6.1 fs/coredump.c."""
     wanted = {resource.RLIMIT_CORE: 1, resource.RLIMIT_CPU: math.ceil(timeout) + 1}
     limits = []
     for kind, value in wanted.items():
@@ -236,7 +236,7 @@ def _limits(timeout: float) -> tuple[tuple[int, tuple[int, int]], ...]:
 
 
 def _watch(report: int, output: int, deadline: float) -> tuple[Report | None, bytes]:
-    """The last that is reported before the deadline, and the beginning of the output."""
+    """The last that is reported before the deadline (None: the trial came to nothing), the beginning of the output."""
     last, printed = None, b""
     os.set_blocking(output, False)
     poll = select.poll()
@@ -248,7 +248,7 @@ def _watch(report: int, output: int, deadline: float) -> tuple[Report | None, by
         if report in ready:
             record = os.read(report, RECORD.size)
             if len(record) != RECORD.size:
-                break
+                return None, printed
             stage, value, nanoseconds = RECORD.unpack(record)
             last = Report(Stage(stage), value, nanoseconds / 1e9)
     return last, printed + _available(output)[: _KEPT_OUTPUT - len(printed)]
@@ -271,10 +271,10 @@ def _end(child: int) -> None:
         os.waitpid(child, 0)
 
 
-def _trial(way: Way, report: Report | None, printed: bytes, timeout: float) -> Trial:
-    """What the last report says."""
+def trial_from(way: Way, report: Report | None, printed: bytes, timeout: float) -> Trial:
+    """The trial that the last report tells of."""
     if report is None:
-        return Trial(Ending.NOT_TRIED, reason=f"this machine did not start it within {timeout:.0f} s")
+        return Trial(Ending.NOT_TRIED, reason="this machine did not bring its trial to an end")
     output = printed.decode("utf-8", "backslashreplace")
     code, seconds = report.value, report.seconds
     match report.stage:

@@ -342,16 +342,13 @@
                (values nil (list *script-package* (find-package "COMMON-LISP-USER")))))))
 
 (defun declared-entry (system name)
-  (flet ((value (reader) (ignore-errors (funcall (find-symbol reader "ASDF/SYSTEM") system)))
-         (component (reader) (ignore-errors (funcall (find-symbol reader "ASDF/COMPONENT") system))))
-    (let ((operation (component "COMPONENT-BUILD-OPERATION"))
-          (pathname (component "COMPONENT-BUILD-PATHNAME")))
-      (tell "system" :name name
-                     :build_pathname (and pathname (princ-to-string pathname))
-                     :build_operation (and operation (princ-to-string operation))))
-    (values (value "COMPONENT-ENTRY-POINT")
+  "The entry that SYSTEM declares, the packages to look into for another, and whether it is built by PROGRAM-OP."
+  (let ((operation (asdf "COMPONENT-BUILD-OPERATION" system))
+        (pathname (asdf "COMPONENT-BUILD-PATHNAME" system)))
+    (tell "system" :name name :build_pathname (and pathname (princ-to-string pathname)))
+    (values (asdf "COMPONENT-ENTRY-POINT" system)
             (list (find-package (string-upcase name)))
-            (search "PROGRAM-OP" (string-upcase (princ-to-string (component "COMPONENT-BUILD-OPERATION")))))))
+            (search "PROGRAM-OP" (string-upcase (princ-to-string operation))))))
 
 (defun run (job-file)
   "Carry out the job in JOB-FILE: a property list, read with standard syntax."

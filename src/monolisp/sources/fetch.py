@@ -35,7 +35,7 @@ class FetchOptions:
 def obtain(
     pin: Pin, store: Store, options: FetchOptions, runner: Runner, progress: Progress, download: Downloader = download
 ) -> Path:
-    """The archive of `pin`: a file in the store with the pinned size and sha256 of one of its places.
+    """The archive of `pin`: a file in the store with the sha256 of one of its places.
 
     Raises SourceUnavailable, SourceOffline, WrongChecksum, NoSuchFile (--source-dir), DiskFull, StoreUnusable.
     """
@@ -66,9 +66,9 @@ class _Means:
 
 
 def _verify(path: Path, place: Place, name: str | None = None) -> None:
-    """Check size and sha256 of a file, called `name` before a person. Raises WrongChecksum."""
+    """Check the sha256 of a file, called `name` before a person. Raises WrongChecksum."""
     found = sha256_file(path)
-    if found != place.sha256 or path.stat().st_size != place.size:
+    if found != place.sha256:
         raise WrongChecksum(file=name or path, found=found, expected=place.sha256)
 
 
@@ -94,15 +94,22 @@ def _forget(place: Place, store: Store) -> None:
 
 def _from_directory(pin: Pin, store: Store, directory: Path) -> Path | None:
     """A file of the directory with a pinned checksum, whatever its name. A wrong file of the right name is an error."""
-    if not directory.is_dir():
-        raise NoSuchFile(file=directory, reason="--source-dir does not name a directory")
-    sizes = {place.size for place in pin.places}
-    candidates = [path for path in sorted(directory.iterdir()) if path.is_file() and path.stat().st_size in sizes]
+    try:
+        found = _match(pin, directory)
+    except OSError as error:
+        raise NoSuchFile(file=error.filename or directory, reason=f"--source-dir: {error.strerror}") from error
+    return None if found is None else _keep(found[1], store, partial(_copy, *found))
+
+
+def _match(pin: Pin, directory: Path) -> tuple[Path, Place] | None:
+    names, sizes = {place.file for place in pin.places}, {place.size for place in pin.places}
+    present = [path for path in sorted(directory.iterdir()) if path.is_file()]
+    candidates = [path for path in present if path.name in names or path.stat().st_size in sizes]
     for candidate in candidates:
         found = sha256_file(candidate)
         for place in pin.places:
             if place.sha256 == found:
-                return _keep(place, store, partial(_copy, candidate, place))
+                return candidate, place
     for place in pin.places:
         if (directory / place.file).is_file():
             _verify(directory / place.file, place)

@@ -78,7 +78,7 @@ class TestEveryForm:
         assert (bytes(elf.section_data(bss)), bss.size) == (b"", 1000)
 
     def test_symbols(self, form: Form) -> None:
-        symbols = [Sym("main", 0x12, 3, 0x1234, 99, 2), Sym("größe", 0x21, 0, 5, 6)]
+        symbols = [Sym("main", 0x12, 3, 0x1234, 99, 0xE2), Sym("größe", 0x21, 0, 5, 6)]
         data = make_elf(sections=symbol_sections(symbols, form), form=form)
         found = list(parse(data).symbols())
         assert [entry[:7] for entry in found] == [
@@ -119,17 +119,26 @@ def test_address_to_offset() -> None:
 
 
 def test_counts_that_do_not_fit_are_in_section_0() -> None:
-    plain = make_elf(sections=[Sec(f"s{number}") for number in range(10)])
-    assert parse(_extended(plain, 12, 11)).sections[1:] == parse(plain).sections[1:]
+    plain = make_elf([Seg(LOAD), Seg(NOTE)], [Sec(f"s{number}") for number in range(10)])
+    extended = parse(_extended(plain, 12, 11, 2))
+    assert extended.sections[1:] == parse(plain).sections[1:]
+    assert extended.segments == parse(plain).segments
 
 
-def _extended(data: bytes, count: int, names: int) -> bytes:
+def test_a_count_is_absurd_even_where_the_file_is_long_enough() -> None:
+    count = (1 << 18) + 1
+    data = _extended(PROGRAM, count, 0) + bytes(64 * count)
+    assert f"{count} entries" in reason_of(data)
+
+
+def _extended(data: bytes, count: int, names: int, segments: int = 2) -> bytes:
     """The same file with its counts moved into section header 0."""
     table = struct.unpack_from("<Q", data, 40)[0]
     changed = bytearray(data)
+    struct.pack_into("<H", changed, 56, 0xFFFF)
     struct.pack_into("<HH", changed, 60, 0, 0xFFFF)
     struct.pack_into("<Q", changed, table + 32, count)
-    struct.pack_into("<I", changed, table + 40, names)
+    struct.pack_into("<II", changed, table + 40, names, segments)
     return bytes(changed)
 
 

@@ -29,6 +29,7 @@ UPDATED = f"""\
 {URI}|bookworm-updates|bookworm-updates|main|Debian|Debian
 http://mirror.invalid/debian-security/|bookworm-security|bookworm-security|main|Debian|Debian-Security
 http://third.invalid/apt/|stable|stable|main|Third Party|Third Party
+http://third.invalid/deb/|bookworm|bookworm|main|Third Party|Debian
 """
 FRESH = f"""\
 {URI}|$(CODENAME)|bookworm|main|$(ORIGIN)|$(LABEL)

@@ -152,6 +152,11 @@ class TestSourceDirectory:
         shutil.rmtree(directory)
         assert path.read_bytes() == CONTENT["one"], "the store holds a copy"
 
+    def test_the_store_comes_before_it(self, store: Store, notes: Notes, directory: Path) -> None:
+        first = call(store, notes, Network({"one.tar": CONTENT["one"]}))
+        (directory / "one.tar").write_bytes(b"wrong")
+        assert call(store, notes, Network({}), source_dir=directory) == first
+
     def test_it_comes_before_the_network(self, store: Store, notes: Notes, directory: Path) -> None:
         (directory / "two.tar").write_bytes(CONTENT["two"])
         network = Network({"one.tar": CONTENT["one"]})
@@ -181,7 +186,10 @@ class TestSourceDirectory:
     def test_no_directory(self, store: Store, notes: Notes, directory: Path) -> None:
         with pytest.raises(NoSuchFile) as raised:
             call(store, notes, Network({}), source_dir=directory / "nowhere")
-        assert "--source-dir" in raised.value.why_text
+        assert raised.value.why_text == "--source-dir: No such file or directory"
+        (directory / "file").write_bytes(b"")
+        with pytest.raises(NoSuchFile, match="file"):
+            call(store, notes, Network({}), source_dir=directory / "file")
 
 
 def test_errors_of_a_place_fit_on_one_line(store: Store, notes: Notes) -> None:
