@@ -1,3 +1,3 @@
-from monolisp.cli import main
+from monolisp.cli import command_line
 
-raise SystemExit(main())
+command_line()

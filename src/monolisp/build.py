@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from monolisp import __version__
 from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
+from monolisp.linkage.sizes import Sizes
 from monolisp.project import Project
 from monolisp.store import digest_of
 from monolisp.target import Target
@@ -135,30 +136,42 @@ def build(plan: Plan, machine: Machine) -> Result:
         entry = plan.earlier.result.get("entry")
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output)
-    from monolisp.link.compose import compose
-    from monolisp.link.program import LINKAGE_SECTION, link_program, linkage_note
-    from monolisp.linkage.table import Sizes
     from monolisp.lisp.session import load_program
-    from monolisp.toolchain.zig import find_zig
 
     watch = Stopwatch({})
-    zig = find_zig(machine.store, machine.path)
     with watch.step("toolchain"):
-        toolchain = ensure_toolchain(plan.toolchain, machine, zig)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=machine.store.area("building")) as folder:
+        toolchain = ensure_toolchain(plan.toolchain, machine)
+    with machine.store.workspace() as folder:
         with watch.step("load"):
-            loaded = load_program(plan.project, toolchain, machine, Path(folder))
+            loaded = load_program(plan.project, toolchain, machine, folder, _get_ready)
         output = _final_output(plan, loaded.build_pathname)
-        sizes = Sizes(plan.project.heap, plan.project.stack)
         with candidate(output) as path:
+            from monolisp.link.link import link
+
             with watch.step("link"):
-                program = link_program(loaded.core, sizes, toolchain, zig, machine.store, machine.runner)
-                notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
-                compose(program.path, loaded.core, toolchain.target.core_alignment, notes, path)
-            with watch.step("verify"):
+                link(loaded.core, Sizes(plan.project.heap, plan.project.stack), toolchain, machine, path)
+            with watch.step("verify"), _meanwhile(loaded.core.unlink):
                 require_static(path, toolchain.target)
             path.rename(output)
     return _finish(plan, machine, output, loaded, watch)
+
+
+@contextmanager
+def _meanwhile(action: Callable[[], None]) -> Iterator[None]:
+    """Do something that only the kernel is busy with beside what else happens."""
+    thread = threading.Thread(target=action)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _get_ready() -> None:
+    """Import what comes after Lisp while Lisp works: a tenth of a warm build."""
+    import monolisp.elf.trial
+    import monolisp.elf.verdict
+    import monolisp.link.link  # noqa: F401
 
 
 @dataclass(frozen=True)

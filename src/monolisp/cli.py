@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from monolisp import __version__
 from monolisp.errors import Exit, MonolispError
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from monolisp.toolchain.machine import Machine
 
 Command = Callable[[argparse.Namespace], int]
+
+
+def command_line() -> NoReturn:
+    """The installed command: run, then leave without taking the interpreter apart, which would take longer than a build
+    with nothing to do."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +108,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--embed", action="append", metavar="PATTERN", help="put files into the executable")
     add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
     add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
-    add("--build-heap", metavar="SIZE", help="heap while building (default 4GiB)")
+    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's)")
     add("--sbcl", metavar="VERSION", help="SBCL version")
     add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
@@ -294,13 +303,12 @@ def run_toolchain_build(options: argparse.Namespace) -> int:
     from monolisp.target import find_target
     from monolisp.toolchain.toolchain import ensure_toolchain, find_toolchain
     from monolisp.toolchain.version import DEFAULT
-    from monolisp.toolchain.zig import find_zig
 
     progress = _progress()
     machine = _machine(options, progress)
     wanted, _ = find_toolchain(options.sbcl or DEFAULT, find_target(options.target), machine.store)
     try:
-        toolchain = ensure_toolchain(wanted, machine, find_zig(machine.store, machine.path))
+        toolchain = ensure_toolchain(wanted, machine)
     finally:
         progress.close()
     print(toolchain.path)
@@ -341,7 +349,3 @@ def run_completion(options: argparse.Namespace) -> int:
 
     print(shtab.complete(parser(), shell=options.shell))
     return int(Exit.OK)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -281,7 +281,7 @@ class BadPin(MonolispError):
     exit_code = Exit.SOURCE
     what = "{file}: the pinned source cannot be used"
     why = "{reason}"
-    todo = "correct the file; docs/architecture.md, sources, shows every key"
+    todo = "correct the file; src/monolisp/toolchain/sbcl/2.6.4.toml shows every key"
 
 
 class SourceUnavailable(MonolispError):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +57,7 @@ class Project:
     features: tuple[str, ...] = ()
     heap: str = "1GiB"
     stack: str = "2MiB"
-    build_heap: str = "4GiB"
+    build_heap: str = "1GiB"
     embed: tuple[str, ...] = ()
     registries: tuple[Path, ...] = ()
     before: tuple[Before, ...] = ()
@@ -73,6 +71,8 @@ class Project:
 
 def read_settings(path: Path) -> Settings:
     """The settings of a project file. Raises BadProjectFile, UnknownKey."""
+    import tomllib
+
     try:
         table = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -85,7 +85,7 @@ def parse_settings(table: Mapping[str, Any], file: str) -> Settings:
     said: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            near = get_close_matches(key, known, n=1)
+            near = _near(key, known)
             suggestion = f"did you mean {near[0]}?" if near else "remove it"
             raise UnknownKey(file=file, key=key, known=", ".join(known), suggestion=suggestion)
         said[known[key].name] = _checked(key, value, str(known[key].type), file)
@@ -138,7 +138,8 @@ def resolve_project(
         features=settings.features or (),
         heap=checked_size("--heap", settings.heap or Project.heap),
         stack=checked_size("--stack", settings.stack or Project.stack),
-        build_heap=checked_size("--build-heap", settings.build_heap or Project.build_heap),
+        # The card table of the building Lisp is saved with the core, so a larger heap there costs every start-up.
+        build_heap=checked_size("--build-heap", settings.build_heap or settings.heap or Project.build_heap),
         embed=settings.embed or (),
         registries=tuple(trees),
         before=before,
@@ -165,7 +166,7 @@ def _script(name: str, here: Path) -> Path:
     if path.is_dir():
         raise NoSuchFile(file=name, reason="it is a directory; name a Lisp file or a system")
     if not path.is_file():
-        near = get_close_matches(path.name, [item.name for item in path.parent.glob("*")], n=1)
+        near = _near(path.name, [item.name for item in path.parent.glob("*")])
         raise NoSuchFile(file=name, reason=f"did you mean {near[0]}?" if near else "there is nothing of that name")
     return path
 
@@ -201,6 +202,12 @@ def installed_by_quicklisp(root: Path) -> list[Path]:
     for note in sorted(root.glob("dists/*/installed/releases/*.txt")):
         found.append(root / note.read_text().strip())
     return found
+
+
+def _near(word: str, words: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(words), n=1)
 
 
 def known_keys() -> list[str]:

@@ -7,13 +7,13 @@ that a process killed at any moment leaves nothing that another would use.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,21 @@ class Store:
             remove_tree(building)
 
     @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A directory for the time of one build. It is locked by its maker; what a killed one left is removed here."""
+        folder = self.area("work")
+        for left in folder.iterdir():
+            with suppress(OSError), _locked(left):
+                remove_tree(left)
+        path = folder / f"{os.getpid()}-{time.monotonic_ns()}"
+        path.mkdir()
+        with _locked(path):
+            try:
+                yield path
+            finally:
+                remove_tree(path)
+
+    @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Held by one process at a time; the kernel frees it when its holder dies."""
         from filelock import FileLock
@@ -132,10 +147,23 @@ class Store:
             os.utime(path)
 
 
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the kernel's lock on a directory. Raises OSError when someone else holds it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def tree_size(path: Path) -> int:
     return sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
 
 
 def remove_tree(path: Path) -> None:
     if path.exists():
-        shutil.rmtree(path)
+        from shutil import rmtree
+
+        rmtree(path)

@@ -19,8 +19,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from monolisp.elf import Ending, Outcome, Trial, Verdict, facts_of, try_out, verify
+from monolisp.elf import verify
 from monolisp.elf.confine import Way
+from monolisp.elf.facts import facts_of
+from monolisp.elf.trial import Ending, Trial, try_out
+from monolisp.elf.verdict import Outcome, Verdict
 from monolisp.errors import BadElf
 from monolisp.target import TARGETS
 from tests.integration.conftest import needs_root, run
@@ -422,7 +425,7 @@ def test_where_neither_way_is_allowed(bare: Compile) -> None:
     """In a user namespace that may have no further ones, without root."""
     facts = facts_of(bare("forbidden", ""))
     program = (
-        "import os, sys; from pathlib import Path; from monolisp.elf import *;"
+        "import os, sys; from pathlib import Path; from monolisp.elf import verify;"
         "Path('/proc/sys/user/max_user_namespaces').write_text('0');"
         "verdict = verify(Path(sys.argv[1])); print(verdict.ok, verdict.findings[-1].outcome, verdict.trial.reason)"
     )

@@ -1,24 +1,33 @@
-"""ELF files: bytes → facts → verdict. Facts and rules are apart; the rules are data."""
+"""ELF files: bytes → facts → verdict. Facts and rules are apart; the rules are data.
+
+Who only reads symbols (linkage does, for each build) pays for the reader alone: the rest is imported when it is used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monolisp.elf.facts import Facts, facts_of
-from monolisp.elf.trial import Ending, Trial, try_out
-from monolisp.elf.verdict import Finding, Outcome, Verdict, judge
-from monolisp.target import Target
+if TYPE_CHECKING:
+    from monolisp.elf.facts import Facts
+    from monolisp.elf.trial import Trial
+    from monolisp.elf.verdict import Verdict
+    from monolisp.target import Target
 
-__all__ = ["Ending", "Facts", "Finding", "Outcome", "Trial", "Verdict", "facts_of", "judge", "try_out", "verify"]
+__all__ = ["verify"]
 
 
 def verify(
-    path: Path, target: Target | None = None, run: bool = True, trial: Callable[[Facts], Trial] = try_out
+    path: Path, target: Target | None = None, run: bool = True, trial: Callable[[Facts], Trial] | None = None
 ) -> Verdict:
     """Judge the ELF file at `path` by every rule of "truly static"; with `run`, also start it where nothing else is.
 
-    Without `target`, any machine will do. Raises NoSuchFile, BadElf.
+    Without `target`, any machine will do; `trial` is how it is started (try_out). Raises NoSuchFile, BadElf.
     """
+    from monolisp.elf.facts import facts_of
+    from monolisp.elf.trial import try_out
+    from monolisp.elf.verdict import judge
+
     facts = facts_of(path)
-    return judge(facts, target, trial(facts) if run else None)
+    return judge(facts, target, (trial or try_out)(facts) if run else None)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from monolisp.errors import LinkFailed
 from monolisp.linkage.names import origin_of
+from monolisp.linkage.sizes import Sizes
 from monolisp.linkage.sources import c_source
-from monolisp.linkage.table import Linked, Sizes, program_table
+from monolisp.linkage.table import Linked, program_table
 from monolisp.lisp.corefile import ForeignName, linkage_of
 from monolisp.process import Command, Runner
-from monolisp.store import Store, digest_of
+from monolisp.store import digest_of
+from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
-from monolisp.toolchain.zig import Zig
+from monolisp.toolchain.zig import Zig, find_zig
 
 LINKAGE_SECTION = "monolisp.linkage"
 _C_FILES = ("dl.c", "program.c")
@@ -37,7 +39,7 @@ def resolve(names: Sequence[ForeignName], toolchain: Toolchain) -> list[Linked]:
 
 
 def link_program(
-    core: Path, sizes: Sizes, toolchain: Toolchain, zig: Zig, store: Store, runner: Runner, exports: Sequence[str] = ()
+    core: Path, sizes: Sizes, toolchain: Toolchain, machine: Machine, exports: Sequence[str] = ()
 ) -> Program:
     """Link what `core` needs. The result is kept: the same names and sizes need no second link. Raises LinkFailed."""
     linkage = resolve(linkage_of(core), toolchain)
@@ -46,14 +48,15 @@ def link_program(
     digest = digest_of(["program", toolchain.digest, sources, _C_THREAD_STACK])
 
     def make(directory: Path) -> None:
+        zig = find_zig(machine.store, machine.path)
         for name, text in sources.items():
             (directory / name).write_text(text)
         objects = [directory / name.replace(".c", ".o") for name in sources if name.endswith(".c")]
         for compiled in objects:
-            zig.compile(toolchain.target, compiled.with_suffix(".c"), compiled, runner)
-        _link(objects, directory / "program", toolchain, zig, runner)
+            zig.compile(toolchain.target, compiled.with_suffix(".c"), compiled, machine.runner)
+        _link(objects, directory / "program", toolchain, zig, machine.runner)
 
-    return Program(store.entry("programs", digest, make) / "program", linkage)
+    return Program(machine.store.entry("programs", digest, make) / "program", linkage)
 
 
 def _link(objects: Sequence[Path], output: Path, toolchain: Toolchain, zig: Zig, runner: Runner) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from monolisp.linkage.names import Kind
+from monolisp.linkage.sizes import Sizes
 
 # Names that are answered by ours, that would pull libc's loader stubs in beside ours, or that are nobody's to call.
 OURS = ("dlclose", "dlerror", "dlopen", "dlsym")
@@ -21,14 +22,6 @@ class Linked:
     name: str
     kind: Kind
     origin: str | None
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What the finished program starts with, as SBCL's option parser reads it ("4GiB"; a bare number is MiB)."""
-
-    heap: str
-    stack: str
 
 
 def everything_table(names: Iterable[str], libraries: Sequence[str] = ()) -> str:

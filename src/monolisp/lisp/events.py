@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from monolisp.errors import (
     BadEntry,
@@ -57,6 +56,8 @@ def failure_of(event: Event, places: Sequence[str] = ()) -> MonolispError:
 
 
 def _missing_system(event: Event, places: Sequence[str]) -> MonolispError:
+    from difflib import get_close_matches
+
     known = event.fields.get("known")
     near = get_close_matches(event.text("missing"), known if isinstance(known, list) else [], n=3)
     suggestion = f"did you mean {' or '.join(near)}?" if near else "name its directory with --registry DIR"

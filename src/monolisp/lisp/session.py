@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +82,10 @@ def load_program(
     toolchain: Toolchain,
     machine: Machine,
     work: Path,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Loaded:
-    """Load `project` in the build runtime and save its core in the directory `work`.
+    """Load `project` in the build runtime and save its core in the directory `work`; `meanwhile` is called once Lisp
+    is at work.
 
     Raises what events.failure_of names, LispDied, LispFileInterrupted.
     """
@@ -92,6 +94,11 @@ def load_program(
     form = f'(monolisp-build:run "{job}")'
     argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
     ear = _Ear(machine.progress)
+
+    def started(_: int) -> None:
+        ear.listen()
+        meanwhile()
+
     with record.open("ab") as recorder:
         env = _environment(toolchain, machine) | {
             "MONOLISP_EVENTS_FD": str(ear.writing),
@@ -107,7 +114,7 @@ def load_program(
             pass_fds=(ear.writing, recorder.fileno()),
         )
         try:
-            done = machine.runner(command, lambda _: ear.listen())
+            done = machine.runner(command, started)
         except KeyboardInterrupt as interrupt:
             where = ear.last("file")
             place = f"while loading {where.text('file')}" if where else "before anything was loaded"

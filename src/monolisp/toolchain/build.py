@@ -56,7 +56,7 @@ class Workshop:
             **self.host.env,
             "PATH": f"{self.work / 'bin'}:{self.zig.path}",
             "CC": "cc",
-            "CFLAGS": " ".join(["-O2", f"-ffile-prefix-map={self.work}=.", *self.version.cflags]),
+            "CFLAGS": " ".join(["-O2", *self.version.cflags]),
             "LINKFLAGS": "-static",
             "SOURCE_DATE_EPOCH": str(EPOCH),
             "SBCL_MAKE_JOBS": f"-j{jobs()} LDB_TARGET=",
@@ -98,13 +98,17 @@ def build(shop: Workshop, archive: Path, into: Path, progress: Progress) -> None
 
 
 def prepare(shop: Workshop, archive: Path) -> None:
-    """Unpack the source, and put cc, ld and ar that are zig's into a directory for PATH."""
+    """Unpack the source, and put zig's cc, ld and ar and the host Lisp into a directory for PATH.
+
+    SBCL's scripts take apart what they are given at each blank: names without a path cannot hold any.
+    """
     unpack(archive, shop.tree)
     (shop.tree / "version.lisp-expr").write_text(f'"{shop.version.version}"\n')
     tools: dict[str, Sequence[str | Path]] = {
-        "cc": shop.zig.cc(shop.target),
+        "cc": shop.zig.cc(shop.target, f"-ffile-prefix-map={shop.work}=."),
         "ld": shop.zig.ld(),
         "ar": [shop.zig.program, "ar"],
+        "host-lisp": shop.host.argv,
     }
     (shop.work / "bin").mkdir()
     for name, argv in tools.items():
@@ -115,7 +119,7 @@ def prepare(shop: Workshop, archive: Path) -> None:
 
 def configure(shop: Workshop) -> None:
     """dlopen is ours, so the probe that would look for one is answered beforehand."""
-    options = [f"--arch={shop.target.sbcl_arch}", f"--xc-host={shlex.join(shop.host.argv)}", *shop.version.options]
+    options = [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp", *shop.version.options]
     shop.run("configure", ["sh", "make-config.sh", *options])
     shop.run("configure", ["make", "-C", "tools-for-build", "perfecthash"])
 
@@ -135,7 +139,7 @@ def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
     content = (directory / "sbcl.o").read_bytes()
     (into / "runtime.o").write_bytes(weakened(content, shop.version.weaken, "sbcl.o"))
     # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
-    libraries = " ".join(map(str, objects))
+    libraries = " ".join(f"../../../dl/{compiled.name}" for compiled in objects)
     shop.run("runtime", ["make", "-C", directory, "sbcl", "sbcl.mk"], LDLIBS=libraries)
     shop.run("runtime", ["make", "-C", "tools-for-build", "-I../src/runtime", "grovel-headers"])
     shop.run("runtime", ["sh", "-c", "tools-for-build/grovel-headers > output/stuff-groveled-from-headers.lisp"])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from monolisp.errors import CommandTimeout, NoHostLisp, ToolMissing
@@ -23,11 +24,12 @@ from monolisp.store import Store, digest_of, sha256_file
 KIND = "host-lisps"
 _PACKAGE = "sbcl"
 _SBCL_OPTIONS = ("--lose-on-corruption", "--disable-ldb", "--no-sysinit", "--no-userinit", "--disable-debugger")
-# In the order of trust as a host: kind, the names it goes by, and the options that make it read standard input and
-# leave a person's own settings alone. ECL is not among them: 21.2.1 stops in the middle of 2.6.4's cross-compiler, and
-# ends with exit code 0 all the same.
-_LISPS: Sequence[tuple[str, Sequence[str], Sequence[str]]] = (
-    ("sbcl", ("sbcl",), _SBCL_OPTIONS),
+# Kind, the names it goes by, and the options that make it read standard input and leave a person's own settings alone.
+_Kind = tuple[str, Sequence[str], Sequence[str]]
+_SBCL: _Kind = ("sbcl", ("sbcl",), _SBCL_OPTIONS)
+# Asked when no SBCL can be had: SBCL compiles itself in a minute, CLISP takes most of an hour. ECL is not among them:
+# 21.2.1 stops in the middle of 2.6.4's cross-compiler, and ends with exit code 0 all the same.
+_OTHERS: Sequence[_Kind] = (
     ("ccl", ("ccl", "ccl64", "lx86cl64"), ("--batch", "--no-init")),
     ("clisp", ("clisp",), ("-norc", "-ansi", "-q", "-on-error", "exit")),
 )
@@ -58,23 +60,37 @@ class HostLisp:
 
 def lisp_names() -> list[str]:
     """The programs that are looked for on PATH, in their order."""
-    return [name for _, names, _ in _LISPS for name in names]
+    return [name for _, names, _ in (_SBCL, *_OTHERS) for name in names]
 
 
 def find_host_lisp(store: Store, options: FetchOptions, runner: Runner, path: str) -> HostLisp:
-    """The first Lisp on `path` that works, or else Debian's sbcl, unpacked into the store. Raises NoHostLisp."""
-    failures = []
-    for kind, names, arguments in _LISPS:
-        for program in filter(None, (shutil.which(name, path=path) for name in names)):
-            try:
-                return _probed(HostLisp(kind, (program, *arguments)), runner, path)
-            except PlaceFailed as error:
-                failures.append(f"{program} {error.reason}")
-    try:
-        return _from_debian(store, options, runner, path)
-    except PlaceFailed as error:
-        reason = "; ".join([error.reason, *failures])
-        raise NoHostLisp(tried=", ".join(lisp_names()), reason=reason) from error
+    """SBCL on `path`, or else Debian's sbcl unpacked into the store, or else another Lisp on `path`.
+
+    One that does not answer is passed over. Raises NoHostLisp.
+    """
+    attempts: list[Callable[[], HostLisp]] = [
+        partial(_on_path, _SBCL, runner, path),
+        partial(_from_debian, store, options, runner, path),
+        *(partial(_on_path, kind, runner, path) for kind in _OTHERS),
+    ]
+    failures: list[str] = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except PlaceFailed as error:
+            failures.append(error.reason)
+    raise NoHostLisp(tried=", ".join(lisp_names()), reason="; ".join(filter(None, failures)))
+
+
+def _on_path(kind: _Kind, runner: Runner, path: str) -> HostLisp:
+    name, programs, arguments = kind
+    failures: list[str] = []
+    for program in filter(None, (shutil.which(program, path=path) for program in programs)):
+        try:
+            return _probed(HostLisp(name, (program, *arguments)), runner, path)
+        except PlaceFailed as error:
+            failures.append(f"{program} {error.reason}")
+    raise PlaceFailed("; ".join(failures))
 
 
 def _probed(lisp: HostLisp, runner: Runner, path: str) -> HostLisp:

@@ -13,7 +13,7 @@ from monolisp.store import Entry, Store, digest_of, remove_tree
 from monolisp.target import TARGETS, Target
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.version import find_version, known_versions, version_text
-from monolisp.toolchain.zig import Zig, pin, pin_text
+from monolisp.toolchain.zig import pin, pin_text
 
 KIND = "toolchains"
 # Our own code that decides what a toolchain holds: another content is another toolchain.
@@ -68,13 +68,14 @@ def find_toolchain(version: str, target: Target, store: Store) -> tuple[Toolchai
     return Toolchain(path, digest, version, target), path.is_dir()
 
 
-def ensure_toolchain(wanted: Toolchain, machine: Machine, zig: Zig) -> Toolchain:
+def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
     """Have the toolchain in the store: fetch sources and build (minutes) when it is not there."""
 
     def make(directory: Path) -> None:
         from monolisp.sources.fetch import FetchOptions, obtain
         from monolisp.toolchain.build import Workshop, build
         from monolisp.toolchain.host import find_host_lisp
+        from monolisp.toolchain.zig import find_zig
 
         version = find_version(wanted.version)
         options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
@@ -84,6 +85,7 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine, zig: Zig) -> Toolchain
         log.unlink(missing_ok=True)
         work = directory / "work"
         work.mkdir()
+        zig = find_zig(machine.store, machine.path)
         shop = Workshop(work, version, wanted.target, zig, host, machine.runner, log)
         build(shop, archive, directory, machine.progress)
         remove_tree(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,8 @@ def version_text(version: str) -> str:
 
 def find_version(version: str) -> SbclVersion:
     """The pin of an SBCL version. Raises NoSuchSbcl."""
+    import tomllib
+
     from monolisp.sources.pin import parse_pin
 
     facts = tomllib.loads(version_text(version))

@@ -6,7 +6,6 @@ docs/architecture.md says why this version: which libc is inside decides what ev
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,8 @@ from monolisp.target import Target
 @cache
 def pin() -> Mapping[str, str]:
     """The rows of zig.toml: version of zig, and which libc that version holds."""
+    import tomllib
+
     return {key: str(value) for key, value in tomllib.loads(pin_text()).items()}
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from monolisp.elf import Ending, Outcome, Trial, Verdict, judge
 from monolisp.elf.confine import Way
 from monolisp.elf.facts import facts_in
 from monolisp.elf.reader import Elf
 from monolisp.elf.report import WIDTH, as_json, as_table
+from monolisp.elf.trial import Ending, Trial
+from monolisp.elf.verdict import Outcome, Verdict, judge
 from monolisp.target import TARGETS
 from tests.unit.elf.making import dynamic_program, static_program
 

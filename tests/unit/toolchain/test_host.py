@@ -84,7 +84,7 @@ def test_a_lisp_on_path(tmp_path: Path, store: Store, kind: str, version: str, p
     assert (lisp.kind, lisp.version, lisp.parallel) == (kind, version, parallel)
     assert lisp.argv[0] == str(world.bin / kind)
     assert (lisp.package, lisp.sha256) == ("", "")
-    assert world.commands[0].env == {"PATH": str(world.bin), "LC_ALL": "C"}, "nothing of the user's environment"
+    assert world.commands[-1].env == {"PATH": str(world.bin), "LC_ALL": "C"}, "nothing of the user's environment"
 
 
 def test_a_prompt_before_the_answer(tmp_path: Path, store: Store) -> None:
@@ -93,9 +93,15 @@ def test_a_prompt_before_the_answer(tmp_path: Path, store: Store) -> None:
     assert lisp.version == "SBCL 2.5.0" and lisp.parallel
 
 
-def test_sbcl_comes_first(tmp_path: Path, store: Store) -> None:
-    world = World(tmp_path, ANSWERS)
-    assert find_host_lisp(store, FetchOptions(), world, str(world.bin)).kind == "sbcl"
+def test_sbcl_comes_first_even_when_it_must_be_fetched(tmp_path: Path, store: Store) -> None:
+    """It compiles itself many times faster than the others do."""
+    world = World(tmp_path, ANSWERS, debian=ANSWERS["sbcl"])
+    assert find_host_lisp(store, FetchOptions(), world, str(world.bin)).argv[0] == str(world.bin / "sbcl")
+    (world.bin / "sbcl").unlink()
+    lisp = find_host_lisp(store, FetchOptions(), world, str(world.bin))
+    assert lisp.kind == "sbcl" and lisp.package
+    other = Store(tmp_path / "other").prepare()
+    assert find_host_lisp(other, FetchOptions(offline=True), world, str(world.bin)).kind == "ccl"
     assert lisp_names()[0] == "sbcl"
 
 

@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import monolisp
+from monolisp import __version__, cli
+from monolisp.errors import Exit, NoSuchFile
+from monolisp.store import Store
+
+SRC = Path(monolisp.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty directory, an empty store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONOLISP_STORE", str(tmp_path / "store"))
+
+
+def parse(*line: str) -> argparse.Namespace:
+    return cli.parser().parse_args(line)
+
+
+class TestParser:
+    @pytest.mark.parametrize(
+        ("line", "run"),
+        [
+            (["build"], cli.run_build),
+            (["verify", "a"], cli.run_verify),
+            (["linkage", "a"], cli.run_linkage),
+            (["toolchain", "list"], cli.run_toolchain_list),
+            (["toolchain", "build"], cli.run_toolchain_build),
+            (["toolchain", "path"], cli.run_toolchain_path),
+            (["toolchain", "prune"], cli.run_toolchain_prune),
+            (["doctor"], cli.run_doctor),
+            (["completion", "bash"], cli.run_completion),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    )
+    def test_commands(self, line: list[str], run: Callable[[argparse.Namespace], int]) -> None:
+        assert parse(*line).run is run
+
+    def test_every_command_is_tested(self) -> None:
+        assert {name for name in vars(cli) if name.startswith("run_")} == {
+            "run_build",
+            "run_verify",
+            "run_linkage",
+            "run_toolchain_list",
+            "run_toolchain_build",
+            "run_toolchain_path",
+            "run_toolchain_prune",
+            "run_doctor",
+            "run_completion",
+        }
+
+    def test_build_takes_everything(self) -> None:
+        line = (
+            "build a.lisp b.lisp -o out --entry p:f --registry d1 --registry d2 --quicklisp ql --feature x --feature y"
+            " --embed s/* --heap 1GiB --stack 2MiB --build-heap 4GiB --sbcl 2.6.4 --target t --debugger --always"
+            " --offline --source-dir s --dry-run --explain --json -v"
+        )
+        found = vars(parse(*line.split()))
+        found.pop("run")
+        assert found == {
+            "inputs": ["a.lisp", "b.lisp"],
+            "output": "out",
+            "entry": "p:f",
+            "registries": ["d1", "d2"],
+            "quicklisp": "ql",
+            "features": ["x", "y"],
+            "before": None,
+            "embed": ["s/*"],
+            "heap": "1GiB",
+            "stack": "2MiB",
+            "build_heap": "4GiB",
+            "sbcl": "2.6.4",
+            "target": "t",
+            "debugger": True,
+            "always": True,
+            "offline": True,
+            "source_dir": "s",
+            "dry_run": True,
+            "explain": True,
+            "json": True,
+            "verbose": True,
+        }
+
+    def test_eval_and_load_keep_their_order(self, tmp_path: Path) -> None:
+        found = parse("build", "--load", "a.lisp", "--eval", "(f)", "--load", "/b.lisp", "x.lisp")
+        assert found.before == [("load", str(tmp_path / "a.lisp")), ("eval", "(f)"), ("load", "/b.lisp")]
+
+    def test_an_option_may_follow_the_inputs(self) -> None:
+        assert parse("build", "a.lisp", "-o", "out").inputs == ["a.lisp"]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            [],
+            ["nonsense"],
+            ["build", "--nonsense"],
+            ["build", "-o"],
+            ["verify"],
+            ["verify", "a", "--offline"],
+            ["linkage"],
+            ["linkage", "a", "b"],
+            ["toolchain"],
+            ["toolchain", "nonsense"],
+            ["toolchain", "prune", "--nonsense"],
+            ["doctor", "a"],
+            ["completion"],
+            ["completion", "fish-and-chips"],
+        ],
+        ids=" ".join,
+    )
+    def test_a_wrong_line_is_exit_code_2(self, line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ending:
+            cli.main(line)
+        assert ending.value.code == Exit.USAGE
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith("usage: monolisp")
+
+    def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ending:
+            cli.main(["--version"])
+        assert ending.value.code == 0
+        assert capsys.readouterr().out == f"monolisp {__version__}\n"
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+    def test_completion_knows_the_options(self, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["completion", shell]) == Exit.OK
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in ("build-heap", "linkage", "no-run"))
+
+
+def fails_with(error: BaseException) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+class TestErrors:
+    error = NoSuchFile(file="x.lisp", reason="a reason")
+
+    @pytest.fixture(autouse=True)
+    def failing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cli, "run_linkage", fails_with(self.error))
+
+    def test_go_to_standard_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["linkage", "a"]) == Exit.INPUT
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err == f"{self.error}\n"
+
+    def test_as_json_on_standard_output_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["linkage", "a", "--json"]) == Exit.INPUT
+        shown = capsys.readouterr()
+        assert shown.err == f"{self.error}\n"
+        assert json.loads(shown.out) == {
+            "schema": "monolisp-error-1",
+            "error": "NoSuchFile",
+            "exit_code": 3,
+            "what": "no such file: x.lisp",
+            "why": "a reason",
+            "try": "check the spelling and the directory you are in",
+        }
+
+    def test_interrupt(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(cli, "run_linkage", fails_with(KeyboardInterrupt()))
+        assert cli.main(["linkage", "a"]) == Exit.INTERRUPTED
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err.count("\n")) == ("", 1)
+
+    @pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="a bug ends with 1, which means `not static`")
+    def test_a_bug_is_exit_code_70(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(cli, "run_linkage", fails_with(ZeroDivisionError("of ours")))
+        assert cli.main(["linkage", "a"]) == Exit.BUG
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "ZeroDivisionError: of ours" in shown.err
+        assert "Traceback" in shown.err
+
+
+class TestRealErrors:
+    """From the command line to the message, as far as no process is needed."""
+
+    @pytest.mark.parametrize(
+        ("line", "code", "said"),
+        [
+            (["build"], Exit.INPUT, "nothing to build in "),
+            (["build", "none.lisp"], Exit.INPUT, "no such file: none.lisp"),
+            (["build", "web", "--heap", "much"], Exit.USAGE, "--heap: much is not usable"),
+            (["build", "web", "--registry", "none"], Exit.INPUT, "no such file: "),
+            (["build", "web", "--target", "pdp10"], Exit.USAGE, "there is no target pdp10"),
+            (["build", "web", "--sbcl", "1.0"], Exit.USAGE, "there is no pin for SBCL 1.0"),
+            (["verify", "none"], Exit.INPUT, "no such file: none"),
+            (["verify", "."], Exit.INPUT, "no such file: ."),
+            (["verify", "--target", "pdp10", "none"], Exit.USAGE, "there is no target pdp10"),
+            (["linkage", "none"], Exit.INPUT, "no such file: none"),
+            (["toolchain", "path"], Exit.TOOLCHAIN, "there is no toolchain for SBCL "),
+            (["toolchain", "path", "--sbcl", "1.0"], Exit.USAGE, "there is no pin for SBCL 1.0"),
+        ],
+        ids=str,
+    )
+    def test_words_and_code(
+        self, line: list[str], code: Exit, said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(line) == code
+        shown = capsys.readouterr()
+        assert shown.err.startswith(f"error: {said}")
+        assert shown.out == ""
+
+    def test_linkage_of_what_is_no_core(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for content in (b"", b"text", b"\x7fELF"):
+            (tmp_path / "a").write_bytes(content)
+            assert cli.main(["linkage", "a"]) == Exit.INPUT
+        assert capsys.readouterr().err.count("error: a ") == 3
+
+    def test_bad_project_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "monolisp.toml").write_text("entri = 'x'")
+        assert cli.main(["build", "web"]) == Exit.INPUT
+        assert "did you mean entry?" in capsys.readouterr().err
+
+    def test_unusable_store(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("MONOLISP_STORE", str(tmp_path / "file"))
+        assert cli.main(["toolchain", "list"]) == Exit.STORE
+        assert "MONOLISP_STORE" in capsys.readouterr().err
+
+
+class TestStore:
+    def test_below_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("MONOLISP_STORE", "~/stored")
+        assert cli._store().root == tmp_path / "home/stored"
+
+    def test_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MONOLISP_STORE", "stored")
+        assert cli._store().root == tmp_path / "stored"
+
+    def test_of_the_user(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setenv("MONOLISP_STORE", "")
+        assert cli._store().root == tmp_path / "cache/monolisp"
+
+
+class TestToolchains:
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        store = Store(tmp_path / "store").prepare()
+        facts = {"version": "2.0.0", "target": "x86_64-linux-musl", "zig": "0.14.1", "libc": "musl 1.2.5"}
+        store.entry(
+            "toolchains", "0123", lambda path: (path / "toolchain.json").write_text(json.dumps(facts)) and None
+        )
+        return store
+
+    def test_list(self, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["toolchain", "list"]) == Exit.OK
+        assert capsys.readouterr().out == "0123  SBCL 2.0.0  x86_64-linux-musl  musl 1.2.5  0 MB\n"
+
+    def test_list_as_json(self, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["toolchain", "list", "--json"]) == Exit.OK
+        told = json.loads(capsys.readouterr().out)
+        assert told["schema"] == "monolisp-toolchains-1"
+        assert [(row["digest"], row["version"]) for row in told["toolchains"]] == [("0123", "2.0.0")]
+
+    def test_none(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["toolchain", "list"]) == Exit.OK
+        assert capsys.readouterr().out == ""
+
+    def test_prune_removes_what_no_pin_leads_to(self, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["toolchain", "prune"]) == Exit.OK
+        assert "removed toolchains 0123" in capsys.readouterr().out
+        assert not store.has("toolchains", "0123")
+
+
+# --- what `import monolisp.cli` costs --------------------------------------------------------------------------------
+
+
+def imported(tree: ast.Module, package: str) -> Iterator[str]:
+    """The names that are imported when a module is: not those in functions or for type checkers."""
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [".".join(package.split(".")[: 1 - node.level or None]), node.module]))
+            name = (base if node.level else node.module) or ""
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+def file_of(module: str, root: Path) -> Path | None:
+    path = root.joinpath(*module.split("."))
+    found = [path / "__init__.py", path.with_suffix(".py")]
+    return next((item for item in found if item.is_file()), None)
+
+
+def reached(module: str, root: Path = SRC.parent) -> set[str]:
+    """Every module that importing `module` imports, as far as files below `root` say."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+        path = file_of(name, root)
+        if path is not None:
+            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            waiting += imported(ast.parse(path.read_text(encoding="utf-8")), package)
+    return seen
+
+
+class TestImports:
+    heavy = {"rich", "urllib.request", "filelock", "importlib.metadata", "shtab", "platformdirs", "subprocess"}
+
+    def test_the_command_line_is_light(self) -> None:
+        assert not reached("monolisp.cli") & self.heavy
+
+    def test_and_reaches_little_of_ours(self) -> None:
+        ours = {name for name in reached("monolisp.cli") if file_of(name, SRC.parent)}
+        assert ours == {"monolisp", "monolisp.cli", "monolisp.errors"}
+
+    def test_nothing_to_do_is_decided_without_the_heavy_ones(self) -> None:
+        """A build that has nothing to do imports the plan's modules only."""
+        assert not reached("monolisp.build") & self.heavy - {"subprocess"}
+
+    def test_this_finds_what_is_reached(self, tmp_path: Path) -> None:
+        files = {
+            "a/__init__.py": "from a import c",
+            "a/b.py": "from .sub.x import f",
+            "a/c.py": "import rich",
+            "a/sub/__init__.py": "import urllib.request",
+            "a/sub/x.py": "def f():\n    import shtab",
+            "a/d.py": "import filelock",
+        }
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        assert reached("a.b", tmp_path) & self.heavy == {"rich", "urllib.request"}
+
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("import a.b", {"a.b"}),
+            ("from a import b", {"a", "a.b"}),
+            ("from . import c", {"p.q", "p.q.c"}),
+            ("from ..x import y", {"p.x", "p.x.y"}),
+            ("try:\n import a\nexcept ImportError:\n import b", {"a", "b"}),
+            ("if TYPE_CHECKING:\n import a\nelse:\n import b", {"b"}),
+            ("class C:\n import a", {"a"}),
+            ("def f():\n import a", set()),
+        ],
+    )
+    def test_import_statements(self, text: str, names: set[str]) -> None:
+        assert set(imported(ast.parse(text), "p.q")) == names
+
