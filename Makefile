@@ -27,10 +27,10 @@ unit: $(READY)
 	$(BIN)/pytest -q tests/unit
 
 integration: $(READY)
-	$(BIN)/pytest -q tests/integration -m 'not slow'
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration -m 'not slow'
 
 test-all: $(READY) check
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q -n 2 --dist loadfile tests
 
 docs: $(READY)
 	$(BIN)/python -m monolisp.errors > docs/errors.md

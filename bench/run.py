@@ -27,7 +27,13 @@ VERSION = "2.6.4"
 MONOLISP = [sys.executable, "-m", "monolisp"]
 HELLO = '(defun main () (write-line "hello"))\n'
 SAVE = '(save-lisp-and-die "{}" :executable t :toplevel (lambda () (main) (exit)))'
-PEAK = "import resource, sys; from monolisp.cli import main; code = main(); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+PEAK = """
+import resource, sys
+from monolisp.cli import main
+code = main()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
 
 
 @dataclass(frozen=True)

@@ -257,19 +257,24 @@ def _print_result(result: Result, as_json: bool) -> None:
 def run_verify(options: argparse.Namespace) -> int:
     from monolisp.elf import verify
     from monolisp.elf.report import as_json, as_table
-    from monolisp.errors import NoSuchFile
+    from monolisp.errors import BadElf, NoSuchFile
     from monolisp.target import find_target
 
     target = find_target(options.target) if options.target else None
-    verdicts = []
+    verdicts, unreadable = [], []
     for name in options.files:
-        if not Path(name).is_file():
-            raise NoSuchFile(file=name, reason="there is no regular file of that name")
-        verdicts.append(verify(Path(name), target, run=not options.no_run))
+        try:
+            verdicts.append(verify(Path(name), target, run=not options.no_run))
+        except (BadElf, NoSuchFile) as error:
+            unreadable.append(error)
     if options.json:
         print(json.dumps(as_json(verdicts), indent=1))
     else:
         print("\n".join(as_table(verdict) for verdict in verdicts))
+    for refusal in unreadable:
+        print(refusal, file=sys.stderr)
+    if unreadable:
+        return int(Exit.INPUT)
     return int(Exit.OK if all(verdict.ok for verdict in verdicts) else Exit.VERDICT)
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -188,6 +190,23 @@ class TestErrors:
         assert "Traceback" in shown.err
 
 
+@pytest.mark.xfail(strict=True, raises=BrokenPipeError, reason="what is still buffered is written after main")
+def test_a_reader_that_goes_away_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `monolisp toolchain list --json | true`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        try:
+            assert cli.main(["toolchain", "list", "--json"]) == Exit.OK
+            stream.flush()
+        finally:
+            # Closing the stream must not meet the broken pipe once more.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, writing)
+            os.close(nowhere)
+
+
 class TestRealErrors:
     """From the command line to the message, as far as no process is needed."""
 
@@ -209,9 +228,7 @@ class TestRealErrors:
         ],
         ids=str,
     )
-    def test_words_and_code(
-        self, line: list[str], code: Exit, said: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_words_and_code(self, line: list[str], code: Exit, said: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(line) == code
         shown = capsys.readouterr()
         assert shown.err.startswith(f"error: {said}")
@@ -258,9 +275,7 @@ class TestToolchains:
     def store(self, tmp_path: Path) -> Store:
         store = Store(tmp_path / "store").prepare()
         facts = {"version": "2.0.0", "target": "x86_64-linux-musl", "zig": "0.14.1", "libc": "musl 1.2.5"}
-        store.entry(
-            "toolchains", "0123", lambda path: (path / "toolchain.json").write_text(json.dumps(facts)) and None
-        )
+        store.entry("toolchains", "0123", lambda path: (path / "toolchain.json").write_text(json.dumps(facts)) and None)
         return store
 
     def test_list(self, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -370,4 +385,3 @@ class TestImports:
     )
     def test_import_statements(self, text: str, names: set[str]) -> None:
         assert set(imported(ast.parse(text), "p.q")) == names
-

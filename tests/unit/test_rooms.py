@@ -94,7 +94,10 @@ class TestImports:
             ("elf/deep/er.py", "def f():\n    from monolisp.cli import main"),
             ("lisp/job.py", "from ..link.compose import compose"),
             ("project.py", "from . import store"),
-            ("errors.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from monolisp.target import Target"),
+            (
+                "errors.py",
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from monolisp.target import Target",
+            ),
         ],
     )
     def test_an_import_upwards_is_found(self, file: str, text: str) -> None:
@@ -136,7 +139,9 @@ class TestSize:
     def test_of_python_files(self, file: str) -> None:
         assert len(FILES[file].splitlines()) <= MOST_LINES
 
-    @pytest.mark.parametrize("path", [path for path in sorted(SRC.rglob("*.*")) if path.suffix in (".c", ".h", ".lisp")])
+    @pytest.mark.parametrize(
+        "path", [path for path in sorted(SRC.rglob("*.*")) if path.suffix in (".c", ".h", ".lisp")]
+    )
     def test_of_others(self, path: Path) -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
@@ -181,7 +186,9 @@ def touched(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                renamed[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+                renamed[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
@@ -262,4 +269,3 @@ class TestDoors:
     )
     def test_a_door_is_seen(self, text: str, doors: tuple[str, ...], found: bool) -> None:
         assert bool(uses(ast.parse(text), doors)) is found
-

@@ -120,7 +120,10 @@ class _Core:
         identifier, words, page, address = (self.word(offset + place * _WORD) for place in range(4))
         if identifier & _COMPRESSED:
             raise BadCore(file=self.path, reason="its spaces are compressed")
-        return _Space(address, words * _WORD, (page + 1) * _PAGE)
+        space = _Space(address, words * _WORD, (page + 1) * _PAGE)
+        if space.offset + space.size > len(self.view):
+            raise BadCore(file=self.path, reason="it is cut off: a space of it lies beyond its end")
+        return space
 
     def _locate(self, spaces: list[_Space], pointer: int) -> int:
         address = pointer & ~_LOWTAGS

@@ -6,6 +6,7 @@ the static runtime is linked with can only be made when the runtime's object is 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.errors import StageFailed
+from monolisp.errors import DiskFull, StageFailed
 from monolisp.linkage.names import Kind, names_in
 from monolisp.linkage.sources import c_source
 from monolisp.linkage.table import OURS, WITHHELD, everything_table
@@ -69,8 +70,10 @@ class Workshop:
         begin = self.log.stat().st_size if self.log.exists() else 0
         done = self.runner(Command(argv, {**self.env, **env}, cwd=cwd or self.tree, log=self.log))
         if done.returncode != 0:
-            reason = f"exit code {done.returncode}"
-            raise StageFailed(stage=name, reason=reason, tail=_tail(self.log, begin), log=self.log)
+            tail = _tail(self.log, begin)
+            if os.strerror(errno.ENOSPC) in tail:
+                raise DiskFull(path=self.work)
+            raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=tail, log=self.log)
 
 
 def jobs() -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from monolisp.errors import ToolMissing
 from monolisp.linkage.sources import c_source
 from monolisp.store import Entry, Store, digest_of, remove_tree
 from monolisp.target import TARGETS, Target
@@ -77,6 +78,7 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         from monolisp.toolchain.host import find_host_lisp
         from monolisp.toolchain.zig import find_zig
 
+        require_tools(machine.path)
         version = find_version(wanted.version)
         options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
         archive = obtain(version.source, machine.store, options, machine.runner, machine.progress)
@@ -93,6 +95,15 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
 
     machine.store.entry(KIND, wanted.digest, make)
     return wanted
+
+
+def require_tools(path: str) -> None:
+    """Miss what SBCL's build needs before the first minute of it, not after. Raises ToolMissing."""
+    from shutil import which
+
+    for tool in ("sh", "make"):
+        if which(tool, path=path) is None:
+            raise ToolMissing(tool=tool, detail="building SBCL needs it")
 
 
 def _describe(toolchain: Toolchain, directory: Path) -> None:

@@ -242,7 +242,11 @@ class TestDamage:
         """Every beginning of it, word by word; what lies between header and spaces is padding."""
         strings = CORE.index(b"puts") - 16
         header = CORE.index(words(0xF00)) + 8
-        for end in [*range(1, header), *range(PAGE, CORE.index(b"\0" * 100, PAGE), 8), *range(2 * PAGE, strings + 17, 8)]:
+        for end in [
+            *range(1, header),
+            *range(PAGE, CORE.index(b"\0" * 100, PAGE), 8),
+            *range(2 * PAGE, strings + 17, 8),
+        ]:
             assert reason_of(tmp_path, CORE[:end])
 
     @pytest.mark.xfail(strict=True, reason="a name that the file ends within is shortened silently")

@@ -108,8 +108,20 @@ class TestFailures:
             ("heap", {**place, "condition": "Heap"}, errors.LispHeapExhausted, "/a/b.lisp:7: no memory", "Heap"),
             ("save", {"condition": "two threads"}, errors.LispSaveError, "could not be saved", "two threads"),
             ("missing-system", {"missing": "wib", "known": ["x"]}, errors.NoSuchSystem, "system wib was not", "/lib"),
-            ("missing-dependency", {"system": "a", "missing": "b"}, errors.MissingDependency, "system a needs b", "/lib"),
-            ("no-package", {"package": "P", "entry": "p:f", "known": ["A", "B"]}, errors.NoSuchPackage, "P for", "A, B"),
+            (
+                "missing-dependency",
+                {"system": "a", "missing": "b"},
+                errors.MissingDependency,
+                "system a needs b",
+                "/lib",
+            ),
+            (
+                "no-package",
+                {"package": "P", "entry": "p:f", "known": ["A", "B"]},
+                errors.NoSuchPackage,
+                "P for",
+                "A, B",
+            ),
             ("no-entry", {"entry": "MAIN", "condition": "no symbol"}, errors.NoEntry, "no function MAIN", "no symbol"),
             ("two-entries", {"entries": ["A::MAIN", "B::MAIN"]}, errors.TwoEntries, "MAIN", "A::MAIN, B::MAIN"),
             ("bad-entry", {"entry": "F", "lambda_list": "(A B)"}, errors.BadEntry, "F takes the wrong", "no argument"),
@@ -168,7 +180,9 @@ class TestBothSides:
         assert asked > {"kind"}
 
     def test_every_event_that_is_waited_for_is_told(self) -> None:
-        told = set(re.findall(r'\(tell "([a-z]+)"', DRIVER)) | ({"failed"} if "(apply #'tell \"failed\"" in DRIVER else set())
+        told = set(re.findall(r'\(tell "([a-z]+)"', DRIVER)) | (
+            {"failed"} if '(apply #\'tell "failed"' in DRIVER else set()
+        )
         source = Path(session.__file__).read_text(encoding="utf-8")
         waited = set(re.findall(r'\.name == "(\w+)"', source)) | set(re.findall(r'_told\("(\w+)"', source))
         assert waited

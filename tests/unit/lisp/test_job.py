@@ -65,7 +65,8 @@ T, NIL = Symbol("T"), Symbol("NIL")
 
 class TestSexp:
     @pytest.mark.parametrize(
-        "text", ["", "plain", 'say "yes"', "back\\slash", "\\", '\\"', "two\nlines", "größe λ 😀", "(a . b)", "|;#'`,", "\0"]
+        "text",
+        ["", "plain", 'say "yes"', "back\\slash", "\\", '\\"', "two\nlines", "größe λ 😀", "(a . b)", "|;#'`,", "\0"],
     )
     def test_strings(self, text: str) -> None:
         assert read(sexp(text)) == text
