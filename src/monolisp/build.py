@@ -27,9 +27,7 @@ from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolc
 from monolisp.toolchain.version import DEFAULT
 
 if TYPE_CHECKING:
-    from monolisp.lisp.session import Loaded
-
-_NAME_NOTE = "monolisp"
+    from monolisp.lisp.session import Loaded, Saved
 
 
 @dataclass(frozen=True)
@@ -136,24 +134,41 @@ def build(plan: Plan, machine: Machine) -> Result:
         entry = plan.earlier.result.get("entry")
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output)
-    from monolisp.lisp.session import load_program
+    from monolisp.lisp.session import Saved, load_program
 
     watch = Stopwatch({})
     with watch.step("toolchain"):
         toolchain = ensure_toolchain(plan.toolchain, machine)
-    with machine.store.workspace() as folder:
+    with machine.store.workspace() as folder, candidate(plan.output, "core") as beside:
+        code = _earlier_code(plan)
+        saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
-            loaded = load_program(plan.project, toolchain, machine, folder, _get_ready)
+            loaded = load_program(plan.project, toolchain, machine, folder, saved, _get_ready)
         output = _final_output(plan, loaded.build_pathname)
-        with candidate(output) as path:
-            from monolisp.link.link import link
+        linked = _publish(saved, output, plan, machine, watch)
+    return _finish(plan, machine, output, loaded, linked, watch)
 
-            with watch.step("link"):
-                link(loaded.core, Sizes(plan.project.heap, plan.project.stack), toolchain, machine, path)
-            with watch.step("verify"), _meanwhile(loaded.core.unlink):
-                require_static(path, toolchain.target)
-            path.rename(output)
-    return _finish(plan, machine, output, loaded, watch)
+
+def _earlier_code(plan: Plan) -> Path | None:
+    """The linked code of the last build: most likely this one's too, so that Lisp may write its core behind it."""
+    if plan.earlier is None or plan.earlier.result.get("toolchain") != plan.toolchain.digest:
+        return None
+    told = plan.earlier.result.get("code")
+    return Path(told) if told and Path(told).is_file() else None
+
+
+def _publish(saved: Saved, output: Path, plan: Plan, machine: Machine, watch: Stopwatch) -> Path:
+    """Link, verify, and only then give the executable its name. Returns the linked code."""
+    from monolisp.link.link import link
+
+    with candidate(output, "linked") as path:
+        with watch.step("link"):
+            sizes = Sizes(plan.project.heap, plan.project.stack)
+            linked = link(saved, sizes, plan.toolchain, machine, path)
+        with watch.step("verify"), _meanwhile(lambda: saved.path.unlink(missing_ok=True)):
+            require_static(path, plan.toolchain.target)
+        path.rename(output)
+    return linked
 
 
 @contextmanager
@@ -187,12 +202,13 @@ class Stopwatch:
         self.seconds[name] = round(time.monotonic() - begin, 4)
 
 
-def _finish(plan: Plan, machine: Machine, output: Path, loaded: Loaded, watch: Stopwatch) -> Result:
+def _finish(plan: Plan, machine: Machine, output: Path, loaded: Loaded, linked: Path, watch: Stopwatch) -> Result:
     """Keep the record that lets the next build see that nothing changed."""
     # What an earlier build read counts still: compiled files that were good then were not made again now.
     files = loaded.files | (frozenset(plan.earlier.files) if plan.earlier else frozenset())
     without = (machine.store.root, plan.toolchain.path)
     told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
+    told |= {"toolchain": plan.toolchain.digest, "code": str(linked)}
     with watch.step("record"):
         record = record_of(plan.settings, files, loaded.directories, plan.project.directory, without, output, told)
         write_record(plan.record, record)
@@ -219,9 +235,9 @@ def check_output(output: Path) -> None:
 
 
 @contextmanager
-def candidate(output: Path) -> Iterator[Path]:
+def candidate(output: Path, stage: str) -> Iterator[Path]:
     """A file beside `output` to make the executable in; whatever happens it does not stay under that name."""
-    path = output.with_name(f".{output.name}.{os.getpid()}.{_NAME_NOTE}")
+    path = output.with_name(f".{output.name}.{os.getpid()}.{stage}")
     try:
         yield path
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from dataclasses import dataclass
 
 from monolisp.errors import NoSuchTarget
@@ -37,7 +37,7 @@ _HERE = {"x86_64": "x86_64-linux-musl"}
 
 def find_target(name: str | None) -> Target:
     """The target called `name`; without a name, the one of this machine."""
-    triple = name if name is not None else _HERE.get(platform.machine(), platform.machine())
+    triple = name if name is not None else _HERE.get(os.uname().machine, os.uname().machine)
     if triple not in TARGETS:
         raise NoSuchTarget(name=triple, known=", ".join(sorted(TARGETS)))
     return TARGETS[triple]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import monolisp
 import pytest
+
+import monolisp
 
 from .conftest import Monolisp
 

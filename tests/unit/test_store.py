@@ -28,7 +28,10 @@ def store(tmp_path: Path) -> Store:
 
 
 def writing(text: str = "content") -> Callable[[Path], None]:
-    return lambda directory: (directory / "file").write_text(text) and None
+    def make(directory: Path) -> None:
+        (directory / "file").write_text(text)
+
+    return make
 
 
 def leftovers(store: Store) -> list[Path]:
@@ -194,8 +197,12 @@ class TestTogether:
 
     def test_different_entries_do_not_wait(self, store: Store) -> None:
         inside = threading.Barrier(2)
+
+        def make(_: Path) -> None:
+            inside.wait(5)
+
         with ThreadPoolExecutor(2) as pool:
-            wanted = [pool.submit(store.entry, "kind", name, lambda _: inside.wait(5) and None) for name in "ab"]
+            wanted = [pool.submit(store.entry, "kind", name, make) for name in "ab"]
             assert {item.result().name for item in wanted} == {"a", "b"}
 
     def test_after_one_that_failed_the_next_makes_it(self, store: Store) -> None:
@@ -252,7 +259,8 @@ class TestWorkspace:
     @pytest.mark.xfail(strict=True, reason="between mkdir and flock a new workspace looks like a killed one's")
     def test_another_may_come_at_the_wrong_moment(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """The moment between making the directory and locking it."""
-        mkdir, others = Path.mkdir, []
+        mkdir = Path.mkdir
+        others: list[threading.Thread] = []
 
         def enter() -> None:
             with store.workspace():

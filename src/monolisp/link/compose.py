@@ -1,7 +1,8 @@
 """Adding sections to a linked ELF file: the core goes in behind the code, outside of what the kernel maps.
 
 SBCL's runtime finds its core by the section name in the file and maps it from there itself. Because the core takes no
-part in the link, the linked code can be kept between builds, and a core of any size costs one copy.
+part in the link, the linked code can be kept between builds, and a core of any size costs one copy, or none where Lisp
+wrote it behind the code at once.
 Source: ELF-64 Object File Format 1.5; SBCL src/runtime/os-common.c (search_for_elf_core), 2.6.4.
 """
 
@@ -14,27 +15,48 @@ from pathlib import Path
 from typing import BinaryIO
 
 from monolisp.errors import BadElf
+from monolisp.lisp.corefile import Span
 
 _SHT_PROGBITS = 1
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _E_SHOFF, _E_SHNUM, _E_SHSTRNDX = 40, 60, 62
 
 
-def compose(runtime: Path, core: Path, alignment: int, notes: Mapping[str, bytes], output: Path) -> None:
-    """Write `output`: the 64-bit ELF file `runtime` with the file `core` as section lisp.core, which begins at a
-    multiple of `alignment` bytes, and one further section for each of `notes` (name → content)."""
-    code = runtime.read_bytes()
-    headers, strings = _sections(code, str(runtime))
+def compose(
+    code: Path, core: Path, alignment: int, notes: Mapping[str, bytes], output: Path, span: Span | None = None
+) -> None:
+    """Write `output`: the 64-bit ELF file `code` with a core as section lisp.core, which begins at a multiple of
+    `alignment` bytes, and one further section for each of `notes` (name → content).
+
+    The core is the file `core`, or what lies in `span` of it.
+    """
+    content = code.read_bytes()
     with output.open("wb") as target:
-        target.write(code)
+        target.write(content)
         begin = _align(target, alignment)
-        size = _copy(core, target)
-        headers.append(_header(strings, "lisp.core", begin, size, alignment))
-        for name, content in notes.items():
-            place = _align(target, 8)
-            target.write(content)
-            headers.append(_header(strings, name, place, len(content), 1))
-        _finish(target, headers, strings)
+        size = _copy(core, span or Span(0, core.stat().st_size), target)
+        _add_sections(target, content, begin, size, alignment, notes)
+
+
+def complete(path: Path, span: Span, alignment: int, notes: Mapping[str, bytes]) -> None:
+    """Make of `path`, which holds code and then a core in `span`, what compose() would have written."""
+    with path.open("r+b") as target:
+        content = target.read(span.begin)
+        target.truncate(span.end)
+        target.seek(0, os.SEEK_END)
+        _add_sections(target, content, span.begin, span.end - span.begin, alignment, notes)
+
+
+def _add_sections(
+    target: BinaryIO, code: bytes, begin: int, size: int, alignment: int, notes: Mapping[str, bytes]
+) -> None:
+    headers, strings = _sections(code, target.name)
+    headers.append(_header(strings, "lisp.core", begin, size, alignment))
+    for name, content in notes.items():
+        place = _align(target, 8)
+        target.write(content)
+        headers.append(_header(strings, name, place, len(content), 1))
+    _finish(target, headers, strings)
 
 
 def _sections(code: bytes, name: str) -> tuple[list[list[int]], bytearray]:
@@ -76,12 +98,12 @@ def _align(target: BinaryIO, alignment: int) -> int:
     return target.tell()
 
 
-def _copy(source: Path, target: BinaryIO) -> int:
-    """Append a file; the kernel copies, or shares the blocks where the file system can. Returns its size."""
+def _copy(source: Path, span: Span, target: BinaryIO) -> int:
+    """Append a core; the kernel copies, or shares the blocks where the file system can. Returns its size in bytes."""
     target.flush()
     with source.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        left = size
+        size = left = span.end - span.begin
+        os.lseek(stream.fileno(), span.begin, os.SEEK_SET)
         while left > 0:
             try:
                 copied = os.copy_file_range(stream.fileno(), target.fileno(), min(left, 1 << 30))

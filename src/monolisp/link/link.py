@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monolisp.link.compose import compose
+from monolisp.link.compose import complete, compose
 from monolisp.link.program import LINKAGE_SECTION, link_program, linkage_note
 from monolisp.linkage.sizes import Sizes
+from monolisp.lisp.corefile import core_span
+from monolisp.lisp.session import Saved
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 
-def link(core: Path, sizes: Sizes, toolchain: Toolchain, machine: Machine, output: Path) -> None:
-    """Write the executable of `core` to `output`. Raises BadCore, LinkFailed, OSError."""
-    program = link_program(core, sizes, toolchain, machine)
+def link(saved: Saved, sizes: Sizes, toolchain: Toolchain, machine: Machine, output: Path) -> Path:
+    """Write the executable of a saved core to `output`; returns the linked code in it.
+
+    Lisp may have written the core behind the code that an earlier build was linked with: if that is still the right
+    code, the file is complete but for its section headers. Raises BadCore, LinkFailed, OSError.
+    """
+    program = link_program(saved.path, sizes, toolchain, machine)
     notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
-    compose(program.path, core, toolchain.target.core_alignment, notes, output)
+    alignment = toolchain.target.core_alignment
+    span = core_span(saved.path)
+    if saved.code != program.path or span.begin % alignment:
+        compose(program.path, saved.path, alignment, notes, output, span)
+        return program.path
+    complete(saved.path, span, alignment, notes)
+    saved.path.rename(output)
+    return program.path

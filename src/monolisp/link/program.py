@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ def link_program(
     core: Path, sizes: Sizes, toolchain: Toolchain, machine: Machine, exports: Sequence[str] = ()
 ) -> Program:
     """Link what `core` needs. The result is kept: the same names and sizes need no second link. Raises LinkFailed."""
+    target = toolchain.target
     linkage = resolve(linkage_of(core), toolchain)
     tables = program_table(linkage, sizes, exports=exports)
     sources = {"tables.c": tables, **{name: c_source(name) for name in (*_C_FILES, "tables.h")}}
@@ -53,8 +55,11 @@ def link_program(
             (directory / name).write_text(text)
         objects = [directory / name.replace(".c", ".o") for name in sources if name.endswith(".c")]
         for compiled in objects:
-            zig.compile(toolchain.target, compiled.with_suffix(".c"), compiled, machine.runner)
-        _link(objects, directory / "program", toolchain, zig, machine.runner)
+            zig.compile(target, compiled.with_suffix(".c"), compiled, machine.runner)
+        program = directory / "program"
+        _link(objects, program, toolchain, zig, machine.runner)
+        # Lisp writes a core behind it, at the next page of its own kind.
+        os.truncate(program, -(-program.stat().st_size // target.core_alignment) * target.core_alignment)
 
     return Program(machine.store.entry("programs", digest, make) / "program", linkage)
 

@@ -61,6 +61,25 @@ def linkage_of(path: Path) -> list[ForeignName]:
                 view.release()
 
 
+@dataclass(frozen=True)
+class Span:
+    """Where a core lies in a file: its first byte, and the first byte behind it."""
+
+    begin: int
+    end: int
+
+
+def core_span(path: Path) -> Span:
+    """Where a saved core lies: without the trailer (where it begins, and the magic) that SBCL writes behind it."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        view = memoryview(mapped)
+        try:
+            trailer = 2 * _WORD if _word_at(view, len(view) - _WORD) == MAGIC else 0
+            return Span(core_offset(view, str(path)), len(view) - trailer)
+        finally:
+            view.release()
+
+
 def core_offset(view: memoryview, path: str) -> int:
     """Where the core begins: a core file, an ELF section, or appended with a trailer that says where."""
     if _word_at(view, 0) == MAGIC:

@@ -306,7 +306,10 @@
             (symbol-value (find-symbol "*LISP-INTERACTION*" package)) nil)
       (monolisp::call-uiop "CALL-IMAGE-DUMP-HOOK"))))
 
-(defun save (core)
+(defun save (core code)
+  "Save CORE; with CODE, behind a copy of that file, as if it were the runtime that we run on."
+  (when code
+    (setf (sb-alien:extern-alien "sbcl_runtime" sb-alien:c-string) code))
   (tidy-uiop)
   (setf *package* (find-package "COMMON-LISP-USER")
         *features* (adjoin :monolisp *features*))
@@ -319,7 +322,7 @@
                             (fail "save" :condition (text-of condition)))))
       ;; Nothing of the build side stays: only this call still runs, on code that is its own.
       (delete-package "MONOLISP-BUILD")
-      (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start))))
+      (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start :executable (and code t)))))
 
 ;;; The job
 
@@ -366,7 +369,7 @@
     (load-watched job)
     (tell-sources)
     (embed (getf job :embed))
-    (save (getf job :core))))
+    (save (getf job :core) (getf job :code))))
 
 (defun load-watched (job)
   "Load the program; what nothing of it handles is told instead of entering the debugger."

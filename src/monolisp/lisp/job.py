@@ -34,8 +34,9 @@ def sexp(value: Sexp) -> str:
     return "(" + " ".join(map(sexp, value)) + ")"
 
 
-def job_text(project: Project, core: Path, embedded: Sequence[tuple[str, Path]]) -> str:
-    """The job for `project`: save the core as `core` with the files `embedded` (name, path) inside."""
+def job_text(project: Project, core: Path, code: Path | None, embedded: Sequence[tuple[str, Path]]) -> str:
+    """The job for `project`: save the core as `core`, behind a copy of the file `code` if there is one, with the files
+    `embedded` (name, path) inside."""
     fields: dict[str, Sexp] = {
         "files": list(project.files),
         "system": project.system,
@@ -44,6 +45,7 @@ def job_text(project: Project, core: Path, embedded: Sequence[tuple[str, Path]])
         "before": [[Symbol(":" + kind), text] for kind, text in project.before],
         "debugger": project.debugger,
         "core": core,
+        "code": code,
     }
     pairs = " ".join(f"{sexp(name)} . {sexp(path)}".join("()") for name, path in embedded)
     text = " ".join(f":{name} {sexp(value)}" for name, value in fields.items())

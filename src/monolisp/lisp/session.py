@@ -23,10 +23,17 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A program that was loaded and saved: its core, what it told, and every file that it read."""
+class Saved:
+    """Where Lisp is to save a core, or did: a file of its own, or, with `code`, behind a copy of that file."""
 
-    core: Path
+    path: Path
+    code: Path | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A program that was loaded and saved: what it told, and every file that it read."""
+
     events: Sequence[Event]
     files: frozenset[str]
     directories: frozenset[str]
@@ -82,15 +89,16 @@ def load_program(
     toolchain: Toolchain,
     machine: Machine,
     work: Path,
+    saved: Saved,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Loaded:
-    """Load `project` in the build runtime and save its core in the directory `work`; `meanwhile` is called once Lisp
-    is at work.
+    """Load `project` in the build runtime and save its core as `saved` says. `work` is a directory for passing things;
+    `meanwhile` is called once Lisp is at work.
 
     Raises what events.failure_of names, LispDied, LispFileInterrupted.
     """
-    core, job, record, log = (work / name for name in ("core", "job.lisp-expr", "record", "log"))
-    job.write_text(job_text(project, core, embedded_files(project)), encoding="utf-8")
+    job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
+    job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
     form = f'(monolisp-build:run "{job}")'
     argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
     ear = _Ear(machine.progress)
@@ -121,7 +129,7 @@ def load_program(
             raise LispFileInterrupted(place=place, reason="Ctrl-C") from interrupt
         finally:
             ear.close()
-    return _outcome(project, core, done, ear.events, record, log)
+    return _outcome(project, saved.path, done, ear.events, record, log)
 
 
 def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path) -> Loaded:
@@ -134,7 +142,7 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
         raise LispDied(place=place, reason=f"{_ending(done.returncode)}\n{_tail(log)}")
     files, directories = read_record(record.read_bytes())
     told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
-    return Loaded(core, events, frozenset(files | told), frozenset(directories))
+    return Loaded(events, frozenset(files | told), frozenset(directories))
 
 
 def _listed(event: Event) -> list[str]:

@@ -38,6 +38,7 @@ class Workshop:
     """Where and with what one toolchain is built."""
 
     work: Path
+    digest: str
     version: SbclVersion
     target: Target
     zig: Zig
@@ -124,6 +125,8 @@ def configure(shop: Workshop) -> None:
     """dlopen is ours, so the probe that would look for one is answered beforehand."""
     options = [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp", *shop.version.options]
     shop.run("configure", ["sh", "make-config.sh", *options])
+    # What tells a core from another SBCL's: the same on every machine, another one for another toolchain.
+    (shop.tree / "output" / "build-id.inc").write_text(f'"monolisp-{shop.digest}"\n')
     shop.run("configure", ["make", "-C", "tools-for-build", "perfecthash"])
 
 

@@ -88,7 +88,7 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         work = directory / "work"
         work.mkdir()
         zig = find_zig(machine.store, machine.path)
-        shop = Workshop(work, version, wanted.target, zig, host, machine.runner, log)
+        shop = Workshop(work, wanted.digest, version, wanted.target, zig, host, machine.runner, log)
         build(shop, archive, directory, machine.progress)
         remove_tree(work)
         _describe(wanted, directory)

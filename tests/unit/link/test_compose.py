@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ class TestSections:
         parts = [(section.offset, section.offset + section.size) for section in composed.elf.sections if section.size]
         parts.append((header.section_offset, header.section_offset + 64 * header.section_count))
         parts.sort()
-        assert all(one[1] <= other[0] for one, other in zip(parts, parts[1:], strict=False))
+        assert all(one[1] <= other[0] for one, other in pairwise(parts))
 
     def test_symbols_keep_their_names(self, composed: Composed) -> None:
         def seen(elf: Elf) -> list[tuple[str, int, int]]:
@@ -200,7 +201,7 @@ class TestCopying:
 
         def send_little(target: int, source: int, offset: int | None, count: int) -> int:
             pieces.append(count)
-            return send(target, source, offset, min(count, 1000))  # type: ignore[arg-type]
+            return send(target, source, offset, min(count, 1000))
 
         monkeypatch.setattr(os, "copy_file_range", copy_little)
         monkeypatch.setattr(os, "sendfile", send_little)

@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import monolisp
 from monolisp.errors import BadCore, BadElf
 from monolisp.link.compose import compose
 from monolisp.link.listing import as_json, as_table, listing
@@ -17,6 +19,7 @@ from monolisp.linkage.table import Linked
 from tests.unit.elf.making import static_program
 from tests.unit.lisp.making import Name, make_core
 
+SCHEMA = Path(monolisp.__file__).parent / "schemas/monolisp-linkage-1.schema.json"
 LINKAGE = [
     Linked("puts", Kind.FUNCTION, "libc.a"),
     Linked("environ", Kind.DATA, "libc.a"),
@@ -130,6 +133,7 @@ class TestShown:
     def test_json(self) -> None:
         told = json.loads(json.dumps(as_json(ROWS)))
         assert told["schema"] == "monolisp-linkage-1"
+        jsonschema.validate(told, json.loads(SCHEMA.read_text(encoding="utf-8")))
         assert told["entries"][1] == {"name": "environ", "kind": "data", "defined": "libc.a"}
         assert [row["name"] for row in told["entries"]] == [entry.name for entry in LINKAGE]
         assert told["entries"][3]["defined"] == "nowhere"

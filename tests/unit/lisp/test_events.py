@@ -93,19 +93,20 @@ class TestEvents:
         assert all(isinstance(event.text(name), str) for name in fields)
 
 
+PLACE = {"file": "/a/b.lisp", "line": 7}
+
+
 class TestFailures:
     """Each kind of failure is one error, whose words say what the Lisp side told."""
-
-    place = {"file": "/a/b.lisp", "line": 7}
 
     @pytest.mark.parametrize(
         ("kind", "fields", "error", "what", "why"),
         [
-            ("read", {**place, "condition": "end of file"}, errors.LispReadError, "/a/b.lisp:7: ", "end of file"),
-            ("compile", {**place, "condition": "no such macro"}, errors.LispCompileError, "/a/b.lisp:7: ", "no such"),
-            ("load", {**place, "condition": "1/0"}, errors.LispLoadError, "/a/b.lisp:7: error while loading", "1/0"),
+            ("read", {**PLACE, "condition": "end of file"}, errors.LispReadError, "/a/b.lisp:7: ", "end of file"),
+            ("compile", {**PLACE, "condition": "no such macro"}, errors.LispCompileError, "/a/b.lisp:7: ", "no such"),
+            ("load", {**PLACE, "condition": "1/0"}, errors.LispLoadError, "/a/b.lisp:7: error while loading", "1/0"),
             ("load", {"file": None, "condition": "1/0"}, errors.LispLoadError, "the program: error", "1/0"),
-            ("heap", {**place, "condition": "Heap"}, errors.LispHeapExhausted, "/a/b.lisp:7: no memory", "Heap"),
+            ("heap", {**PLACE, "condition": "Heap"}, errors.LispHeapExhausted, "/a/b.lisp:7: no memory", "Heap"),
             ("save", {"condition": "two threads"}, errors.LispSaveError, "could not be saved", "two threads"),
             ("missing-system", {"missing": "wib", "known": ["x"]}, errors.NoSuchSystem, "system wib was not", "/lib"),
             (
