@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,16 +105,20 @@ class Store:
     def workspace(self) -> Iterator[Path]:
         """A directory for the time of one build. It is locked by its maker; what a killed one left is removed here."""
         folder = self.area("work")
-        for left in folder.iterdir():
-            with suppress(OSError), _locked(left):
-                remove_tree(left)
         path = folder / f"{os.getpid()}-{time.monotonic_ns()}"
-        path.mkdir()
-        with _locked(path):
+        with ExitStack() as held:
+            # One at a time: a directory that is made but not locked yet looks like one whose maker was killed.
+            with _locked(folder, fcntl.LOCK_EX):
+                for left in folder.iterdir():
+                    with suppress(BlockingIOError), _locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                        remove_tree(left)
+                path.mkdir()
+                held.enter_context(_locked(path, fcntl.LOCK_EX))
             try:
                 yield path
             finally:
-                remove_tree(path)
+                with _locked(folder, fcntl.LOCK_EX):
+                    remove_tree(path)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -148,11 +152,11 @@ class Store:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the kernel's lock on a directory. Raises OSError when someone else holds it."""
+def _locked(directory: Path, how: int) -> Iterator[None]:
+    """Hold the kernel's lock on a directory, as flock(2) says; BlockingIOError: not to be had without waiting."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how)
         yield
     finally:
         os.close(descriptor)

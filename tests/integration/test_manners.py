@@ -24,6 +24,14 @@ WAITING = """
 """
 
 
+def wait_until_ready(child: subprocess.Popen[bytes]) -> None:
+    """Until it has printed "ready", and its FINISH-OUTPUT has returned: SBCL's streams are not safe against
+    interruption, whoever runs them."""
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    time.sleep(0.2)
+
+
 def test_every_argument_is_the_programs(built: Built) -> None:
     program = built(ARGUMENTS)
     wild = [
@@ -86,9 +94,7 @@ def test_debugger_is_kept_on_request(built: Built) -> None:
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(built: Built, sign: signal.Signals, code: int) -> None:
     child = subprocess.Popen([built(WAITING)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
-    time.sleep(0.2)  # let its FINISH-OUTPUT return: SBCL's streams are not safe against interruption
+    wait_until_ready(child)
     child.send_signal(sign)
     out, err = child.communicate(timeout=20)
     assert (child.returncode, out, err) == (code, b"cleaned\n", b"")
@@ -101,8 +107,7 @@ def test_signals_end_a_program_with_busy_threads(built: Built) -> None:
       (format t "ready~%") (finish-output) (loop (sleep 1)))
     """
     child = subprocess.Popen([built(text)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.readline()
+    wait_until_ready(child)
     begin = time.monotonic()
     child.send_signal(signal.SIGTERM)
     child.communicate(timeout=20)
@@ -118,8 +123,7 @@ def test_a_program_may_handle_the_interrupt_itself(built: Built) -> None:
         (sb-sys:interactive-interrupt () (format t "mine~%"))))
     """
     child = subprocess.Popen([built(text)], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.readline()
+    wait_until_ready(child)
     child.send_signal(signal.SIGINT)
     assert child.communicate(timeout=20)[0] == b"mine\n"
     assert child.returncode == 0

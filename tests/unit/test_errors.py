@@ -4,6 +4,7 @@ import ast
 import re
 import string
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,10 @@ def filled(error: type[MonolispError]) -> MonolispError:
     return error(**{name: f"<<{name}>>" for name in fields_of(error)})
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SRC.rglob("*.py")):
-        yield str(path.relative_to(SRC)), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def sources() -> list[tuple[str, ast.Module]]:
+    paths = sorted(SRC.rglob("*.py"))
+    return [(str(path.relative_to(SRC)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def raised() -> Iterator[tuple[str, str, set[str]]]:

@@ -232,7 +232,7 @@ class TestKeeping:
         path = tmp_path / "record.json"
         write_record(path, built.record)
         whole = path.read_bytes()
-        for end in range(len(whole)):
+        for end in range(0, len(whole), 7):
             path.write_bytes(whole[:end])
             assert read_record(path) is None
 

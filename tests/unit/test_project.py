@@ -195,6 +195,11 @@ class TestInputs:
         assert (project.files, project.system) == ((tmp_path / "src/hello.lisp",), None)
         assert project.default_name == "hello"
 
+    @pytest.mark.parametrize("name", ["none.lisp", "none.lsp", "none.cl"])
+    def test_a_name_with_a_lisp_type_is_a_script(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(NoSuchFile):
+            resolve(tmp_path, name)
+
     def test_several_scripts_keep_their_order(self, tmp_path: Path) -> None:
         touch(tmp_path / "b.lisp", tmp_path / "a.lisp")
         project = resolve(tmp_path, "b.lisp", "a.lisp")

@@ -167,6 +167,18 @@ class TestSize:
         assert not [file for file in FILES if word in Path(file).stem.split("_") + list(Path(file).parts)]
 
 
+def test_values_are_frozen() -> None:
+    found = [
+        f"{file}:{node.lineno}: {node.name}"
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if decorator.startswith("dataclass") and "frozen=True" not in decorator
+    ]
+    assert found == []
+
+
 # --- the doors to the world ------------------------------------------------------------------------------------------
 
 # What is touched → the files that may.

@@ -235,6 +235,18 @@ class TestWorkspace:
             raise KeyboardInterrupt
         assert not folder.exists()
 
+    def test_no_file_stays_open(self, store: Store) -> None:
+        def opened() -> int:
+            return len(list(Path("/proc/self/fd").iterdir()))
+
+        with store.workspace():
+            pass
+        before = opened()
+        for _ in range(3):
+            with store.workspace(), store.workspace():
+                pass
+        assert opened() == before
+
     def test_two_at_once(self, store: Store) -> None:
         with store.workspace() as one, store.workspace() as other:
             (one / "core").touch()
@@ -309,6 +321,14 @@ class TestEntries:
         assert [entry.digest for entry in store.entries("kind")] == ["two"]
         assert leftovers(store) == []
         assert (store.entry("kind", "one", writing("again")) / "file").read_text() == "again"
+
+    def test_remove_after_one_that_was_killed(self, store: Store) -> None:
+        """What it had renamed is still there."""
+        store.entry("kind", "digest", writing())
+        (store.root / "building/removed-kind-digest/half").mkdir(parents=True)
+        store.remove(store.entries("kind")[0])
+        assert not store.has("kind", "digest")
+        assert leftovers(store) == []
 
     def test_remove_stays_inside(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from monolisp.elf.reader import Elf
 from monolisp.errors import BadElf
-from monolisp.link.compose import compose
-from monolisp.lisp.corefile import linkage_of
+from monolisp.link.compose import complete, compose
+from monolisp.lisp.corefile import core_span, linkage_of
 from tests.unit.elf.making import (
     LOAD,
     STACK_PLAIN,
@@ -28,7 +28,7 @@ from tests.unit.elf.making import (
     static_program,
     symbol_sections,
 )
-from tests.unit.lisp.making import Name, make_core
+from tests.unit.lisp.making import MAGIC, Name, make_core, words
 
 ALIGNMENT = 65536
 NOTES = {"monolisp.linkage": b'[["puts","function","libc"]]', "monolisp.made-of": b"\0\1\2", "empty": b""}
@@ -148,7 +148,6 @@ class TestOtherShapes:
     def test_no_64_bit_little_endian_elf_file(self, tmp_path: Path, content: bytes) -> None:
         with pytest.raises(BadElf):
             Composed(tmp_path, content)
-        assert not (tmp_path / "out").exists()
 
     @pytest.mark.xfail(strict=True, raises=(struct.error, IndexError), reason="its own reading of ELF checks nothing")
     @pytest.mark.parametrize("content", [static_program()[:30], make_elf([STACK_PLAIN]), static_program()[:-65]])
@@ -176,6 +175,36 @@ class TestFile:
         names = [Name("puts"), Name("environ", data=True)]
         composed = Composed(tmp_path, static_program(), make_core(names))
         assert [entry.name for entry in linkage_of(composed.path)] == ["puts", "environ"]
+
+
+class TestComplete:
+    """Lisp may write its core behind the code itself: then the same file comes out as when it is copied."""
+
+    @staticmethod
+    def saved(folder: Path, code: bytes, core: bytes) -> Path:
+        """What Lisp writes: code, padding, core, where the core begins, magic. Source: SBCL save.c."""
+        begin = -(-len(code) // ALIGNMENT) * ALIGNMENT
+        (folder / "saved").write_bytes(code.ljust(begin, b"\0") + core + words(begin, MAGIC))
+        return folder / "saved"
+
+    @pytest.mark.parametrize("notes", [NOTES, {}], ids=["notes", "no notes"])
+    def test_is_what_compose_makes(self, tmp_path: Path, notes: dict[str, bytes]) -> None:
+        code, core = static_program(), make_core([Name("puts")])
+        for name, content in (("code", code), ("core", core)):
+            (tmp_path / name).write_bytes(content)
+        compose(tmp_path / "code", tmp_path / "core", ALIGNMENT, notes, tmp_path / "out")
+        path = self.saved(tmp_path, code, core)
+        complete(path, core_span(path), ALIGNMENT, notes)
+        assert path.read_bytes() == (tmp_path / "out").read_bytes()
+
+    def test_a_core_behind_other_code_is_taken_out(self, tmp_path: Path) -> None:
+        code, core = static_program(), make_core([Name("puts")])
+        (tmp_path / "code").write_bytes(code)
+        (tmp_path / "core").write_bytes(core)
+        compose(tmp_path / "code", tmp_path / "core", ALIGNMENT, NOTES, tmp_path / "out")
+        path = self.saved(tmp_path, make_elf([STACK_PLAIN], [Sec(".other", data=b"x" * 70_000)]), core)
+        compose(tmp_path / "code", path, ALIGNMENT, NOTES, tmp_path / "out2", core_span(path))
+        assert (tmp_path / "out2").read_bytes() == (tmp_path / "out").read_bytes()
 
 
 class TestCopying:

@@ -136,4 +136,4 @@ class TestShown:
         jsonschema.validate(told, json.loads(SCHEMA.read_text(encoding="utf-8")))
         assert told["entries"][1] == {"name": "environ", "kind": "data", "defined": "libc.a"}
         assert [row["name"] for row in told["entries"]] == [entry.name for entry in LINKAGE]
-        assert told["entries"][3]["defined"] == "nowhere"
+        assert told["entries"][3] == {"name": "no_such_function", "kind": "function", "defined": "nowhere"}

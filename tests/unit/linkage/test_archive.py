@@ -97,6 +97,15 @@ class TestGood:
     def test_names_with_a_slash_or_a_space_inside(self) -> None:
         assert [name for name, _ in listed(archive(File("a b.o/"), File("c d")))] == ["a b.o", "c d"]
 
+    @pytest.mark.parametrize("name", ["#1/x.o", "#1/", "#2/3"])
+    def test_names_that_only_look_like_bsd_s(self, name: str) -> None:
+        assert listed(archive(File(name, b"data"))) == [(name.removesuffix("/"), b"data")]
+
+    def test_long_names_that_are_no_text(self) -> None:
+        table = File("//", b"a_long_caf\xe9_name.o/\n")
+        found = listed(archive(table, File("/0", b"a"), File("#1/4", b"\xe9.o\0b")))
+        assert found == [("a_long_caf\ufffd_name.o", b"a"), ("\ufffd.o", b"b")]
+
     def test_names_that_are_no_text(self) -> None:
         assert [name for name, _ in listed(archive(File("caf\xe9.o/", b"a")))] == ["caf\ufffd.o"]
 

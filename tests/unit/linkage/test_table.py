@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monolisp import linkage
 from monolisp.linkage.names import Kind
 from monolisp.linkage.sizes import Sizes
 from monolisp.linkage.table import OURS, RECORDED, WITHHELD, Linked, everything_table, program_table
@@ -83,6 +85,35 @@ def ordered(names: Sequence[str]) -> bool:
     return [name.encode() for name in names] == sorted(name.encode() for name in names)
 
 
+FOLDER = Path(linkage.__file__).parent
+
+
+def defined_in(file: str) -> set[str]:
+    """The functions that one of our C files defines for others."""
+    text = (FOLDER / file).read_text(encoding="utf-8")
+    return set(re.findall(r"^(?!static|extern)[a-zA-Z].*?\b(\w+)\([^;]*$", text, re.MULTILINE))
+
+
+class TestOurC:
+    def test_what_dl_c_defines_is_ours(self) -> None:
+        assert defined_in("dl.c") == set(OURS)
+
+    def test_what_record_c_defines_is_what_is_redirected_to(self) -> None:
+        assert defined_in("record.c") == set(RECORDED.values())
+
+    def test_the_codes_are_those_of_program_c(self) -> None:
+        text = (FOLDER / "program.c").read_text(encoding="utf-8")
+        assert "enum { DEFINED, UNDEFINED_FUNCTION, UNDEFINED_DATA };" in text
+
+    @pytest.mark.parametrize("file", ["dl.c", "program.c", "record.c", "tables.h"])
+    def test_every_name_that_is_declared_is_made(self, file: str) -> None:
+        """What the C files expect to be generated is generated, under that name."""
+        text = (FOLDER / file).read_text(encoding="utf-8")
+        made = program_table([linked("puts")], SIZES)
+        declared = set(re.findall(r"^extern const .*?(\w+)(?:\[\])?;", text, re.MULTILINE))
+        assert all(re.search(rf"^const [^=]*\b{name}\b", made, re.MULTILINE) for name in declared)
+
+
 class TestBuildRuntime:
     def test_every_name_leads_to_its_definition(self) -> None:
         found = Read(everything_table(["puts", "malloc"]))
@@ -101,9 +132,11 @@ class TestBuildRuntime:
             assert [found.count(name) for name in OURS] == [1] * len(OURS)
 
     def test_withheld_are_not(self) -> None:
-        found = dict(Read(everything_table([*WITHHELD, "puts"])).symbols)
+        """Nobody's to call; and dlinfo would bring libc's own dlopen along."""
+        withheld = {"main", "_start", "_init", "_fini", "dlinfo"}
+        found = dict(Read(everything_table([*withheld, *WITHHELD, "puts"])).symbols)
         assert "puts" in found
-        assert not found.keys() & WITHHELD
+        assert not found.keys() & (withheld | WITHHELD)
 
     def test_what_is_read_is_recorded(self) -> None:
         found = dict(Read(everything_table(["open", "sb_opendir", "openat", "opendir"])).symbols)

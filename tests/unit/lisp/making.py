@@ -101,7 +101,7 @@ def make_core(names: Sequence[Name], options: bool = False) -> bytes:
     vector = key_vector(dynamic, names, fixed)
     dynamic.content += b"\0" * (-len(dynamic.content) % 8)
     fixed.content += b"\0" * (-len(fixed.content) % 8)
-    spaces = [Space(2, dynamic, 0), Space(6, fixed, 1)]
+    spaces = [Space(1, dynamic, 0), Space(6, fixed, 1)]
     entries = [
         *([entry(OPTIONS, words(1 << 30, 1 << 21, 0))] if options else []),
         entry(BUILD_ID, words(1, 9, 0x50000117, 8) + b"build-id"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monolisp.errors import BadCore, BadElf
 from monolisp.linkage.names import Kind
-from monolisp.lisp.corefile import ForeignName, core_offset, linkage_of
+from monolisp.lisp.corefile import ForeignName, Span, core_offset, core_span, linkage_of
 from tests.unit.elf.making import LOAD, NOBITS, Sec, Seg, make_elf
 from tests.unit.lisp.making import (
     BASE_STRING,
@@ -88,6 +88,25 @@ class TestPlaces:
     def test_offset_of_a_section(self) -> None:
         content = as_section(CORE)
         assert core_offset(memoryview(content), "core") == content.index(CORE)
+
+    @pytest.mark.parametrize(
+        ("content", "begin", "end"),
+        [
+            (CORE, 0, len(CORE)),
+            (CORE + words(0, MAGIC), 0, len(CORE)),
+            (appended(CORE, b"x" * 1001), 1001, 1001 + len(CORE)),
+        ],
+        ids=["core", "core and trailer", "appended"],
+    )
+    def test_span(self, tmp_path: Path, content: bytes, begin: int, end: int) -> None:
+        """The trailer is no part of it."""
+        (tmp_path / "core").write_bytes(content)
+        assert core_span(tmp_path / "core") == Span(begin, end)
+
+    def test_span_of_what_is_no_core(self, tmp_path: Path) -> None:
+        (tmp_path / "core").write_bytes(b"no core at all")
+        with pytest.raises(BadCore):
+            core_span(tmp_path / "core")
 
     @pytest.mark.parametrize(
         "content",
