@@ -27,7 +27,6 @@ def command_line() -> NoReturn:
     """The installed command: run, then leave without taking the interpreter apart, which would take longer than a build
     with nothing to do."""
     code = main()
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
@@ -36,6 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (docs/errors.md)."""
     options = parser().parse_args(argv)
     command: Command = options.run
+    try:
+        code = _guarded(command, options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output is gone, and what is still buffered with it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Exit.OK)
+    return code
+
+
+def _guarded(command: Command, options: argparse.Namespace) -> int:
     try:
         return command(options)
     except MonolispError as error:
@@ -47,8 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; nothing half-made was kept", file=sys.stderr)
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(Exit.OK)
+        raise
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("error: this is a bug in monolisp; please report it with the lines above", file=sys.stderr)
+        return int(Exit.BUG)
 
 
 def _error_json(error: MonolispError) -> dict[str, object]:
@@ -269,7 +284,7 @@ def run_verify(options: argparse.Namespace) -> int:
             unreadable.append(error)
     if options.json:
         print(json.dumps(as_json(verdicts), indent=1))
-    else:
+    elif verdicts:
         print("\n".join(as_table(verdict) for verdict in verdicts))
     for refusal in unreadable:
         print(refusal, file=sys.stderr)

@@ -56,14 +56,19 @@ def directory_state(path: Path) -> str:
     """A hash of the names in a directory that may matter to Lisp: directories, and files of a Lisp type."""
     try:
         with os.scandir(path) as entries:
-            names = sorted(
-                entry.name
-                for entry in entries
-                if entry.name.endswith((".asd", ".lisp", ".conf")) or (entry.is_dir() and entry.name[0] != ".")
-            )
+            names = sorted(entry.name for entry in entries if entry.name[0] != "." and _may_matter(entry))
     except OSError:
         return "gone"
     return digest_of(names)
+
+
+def _may_matter(entry: os.DirEntry[str]) -> bool:
+    if entry.name.endswith((".asd", ".lisp", ".conf")):
+        return True
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def record_of(
@@ -113,8 +118,9 @@ def read_record(path: Path) -> Record | None:
     try:
         told = json.loads(path.read_bytes())
         files = {name: FileState(**state) for name, state in told["files"].items()}
-        return Record(told["settings"], files, told["directories"], OutputState(**told["output"]), told["result"])
-    except (OSError, ValueError, KeyError, TypeError):
+        directories, result = dict(told["directories"].items()), dict(told["result"].items())
+        return Record(told["settings"], files, directories, OutputState(**told["output"]), result)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -75,7 +75,7 @@ def read_settings(path: Path) -> Settings:
 
     try:
         table = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProjectFile(file=path, reason=error) from error
     return parse_settings(table, str(path))
 
@@ -112,7 +112,8 @@ def merged(stronger: Settings, weaker: Settings) -> Settings:
 
 def checked_size(option: str, text: str) -> str:
     """A size that the runtime takes: digits and KiB, MiB, GiB or TiB; without a unit MiB. Raises BadOption."""
-    if not re.fullmatch(r"[0-9]{1,9}([KMGT]i?B)?", text, re.IGNORECASE) or not text.strip("0KMGTiBkmgtIb"):
+    # No leading zero: the runtime would read octal.
+    if not re.fullmatch(r"[1-9][0-9]{0,8}([KMG]i?B)?|[1-9][0-9]{0,5}Ti?B", text, re.I | re.A):
         reason = "a size is a number with KiB, MiB or GiB, such as 4GiB; a bare number means MiB"
         raise BadOption(option=option, value=text, reason=reason, command="build")
     return text
@@ -122,12 +123,12 @@ def resolve_project(
     inputs: list[str], settings: Settings, here: Path, home: Path, before: tuple[Before, ...] = ()
 ) -> Project:
     """The project that `inputs` and `settings` mean in the directory `here`. Looks at directories, reads no program."""
-    files, system = _inputs(inputs, settings, here)
+    files, system, folder = _inputs(inputs, settings, here)
     extra = [here / entry for entry in settings.registries or ()]
     for entry in extra:
         if not entry.is_dir():
             raise NoSuchFile(file=entry, reason="--registry names a directory")
-    trees = [*extra, *([here] if system else []), *local_trees(here, home, settings.quicklisp)]
+    trees = [*extra, *([folder] if system else []), *local_trees(here, home, settings.quicklisp)]
     return Project(
         directory=here,
         files=files,
@@ -147,25 +148,39 @@ def resolve_project(
     )
 
 
-def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Path, ...], str | None]:
+def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Path, ...], str | None, Path]:
+    """Scripts or a system, and the directory to look for systems in."""
     if not inputs:
         if settings.files:
-            return tuple(_script(name, here) for name in settings.files), None
-        return (), settings.system or _only_system(here)
-    if all(name.endswith((".lisp", ".lsp", ".cl")) or (here / name).is_file() for name in inputs):
-        if len(inputs) == 1 and inputs[0].endswith(".asd"):
-            return (), Path(inputs[0]).stem
-        return tuple(_script(name, here) for name in inputs), None
+            return tuple(_script(name, here) for name in settings.files), None, here
+        return (), settings.system or _only_system(here), here
+    definitions = [name for name in inputs if name.endswith(".asd")]
+    if definitions:
+        if len(inputs) > 1:
+            raise MixedInputs(inputs=" ".join(inputs))
+        definition = _script(definitions[0], here)
+        return (), definition.stem, definition.parent
+    if all(name.endswith((".lisp", ".lsp", ".cl")) or _is_file(here / name) for name in inputs):
+        return tuple(_script(name, here) for name in inputs), None, here
     if len(inputs) > 1:
         raise MixedInputs(inputs=" ".join(inputs))
-    return (), inputs[0]
+    if not inputs[0] or inputs[0] in (".", "..") or inputs[0].endswith("/"):
+        raise NoSuchFile(file=inputs[0] or '""', reason="it names a directory; name a Lisp file or a system")
+    return (), inputs[0], here
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _script(name: str, here: Path) -> Path:
     path = here / name
     if path.is_dir():
         raise NoSuchFile(file=name, reason="it is a directory; name a Lisp file or a system")
-    if not path.is_file():
+    if not _is_file(path):
         near = _near(path.name, [item.name for item in path.parent.glob("*")])
         raise NoSuchFile(file=name, reason=f"did you mean {near[0]}?" if near else "there is nothing of that name")
     return path
@@ -176,7 +191,8 @@ def _only_system(here: Path) -> str:
     if not found:
         raise NothingToBuild(directory=here)
     if len(found) > 1:
-        raise TwoSystems(directory=here, files=", ".join(path.name for path in found), first=found[0].stem)
+        first = min(found, key=lambda path: ("test" in path.stem, path.name))
+        raise TwoSystems(directory=here, files=", ".join(path.name for path in found), first=first.stem)
     return found[0].stem
 
 
@@ -187,7 +203,8 @@ def local_trees(here: Path, home: Path, quicklisp: str | None) -> list[Path]:
     CL_SOURCE_REGISTRY).
     """
     trees = [here / "systems", here / "ocicl", here / ".clpm"]
-    user = Path(quicklisp).expanduser() if quicklisp else home / "quicklisp"
+    named = quicklisp or "~/quicklisp"
+    user = home / named[2:] if named.startswith("~/") else here / named
     for root in (here / ".qlot", here / "quicklisp", user):
         trees += [root / "local-projects", *installed_by_quicklisp(root)]
     return [tree for tree in dict.fromkeys(trees) if tree.is_dir()]
@@ -200,7 +217,9 @@ def installed_by_quicklisp(root: Path) -> list[Path]:
     """
     found = []
     for note in sorted(root.glob("dists/*/installed/releases/*.txt")):
-        found.append(root / note.read_text().strip())
+        name = note.read_text(errors="replace").strip()
+        if name:
+            found.append(root / name)
     return found
 
 

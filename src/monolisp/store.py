@@ -25,7 +25,7 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache
 def digest_of(inputs: object) -> str:
     """The name of whatever is made from `inputs` (anything JSON can say): 32 hexadecimal digits of sha256."""
     text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def sha256_file(path: Path) -> str:
@@ -97,9 +97,12 @@ class Store:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(path=self.root) from error
+            if error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(self.root):
+                raise StoreUnusable(path=error.filename, reason=error.strerror or error) from error
             raise
         finally:
-            remove_tree(building)
+            if building.is_dir():
+                remove_tree(building)
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -126,8 +129,15 @@ class Store:
         from filelock import FileLock
 
         locks = self.area("locks")
-        with FileLock(locks / f"{name}.lock"):
+        lock = FileLock(locks / f"{name}.lock")
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise StoreUnusable(path=lock.lock_file, reason=error.strerror or error) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def entries(self, kind: str) -> list[Entry]:
         """Complete entries of a kind, last used first."""
@@ -141,7 +151,8 @@ class Store:
         with self.lock(f"{entry.kind}-{entry.digest}"):
             doomed = self.area("building") / f"removed-{entry.kind}-{entry.digest}"
             remove_tree(doomed)
-            entry.path.rename(doomed)
+            with suppress(FileNotFoundError):
+                entry.path.rename(doomed)
             remove_tree(doomed)
 
     @staticmethod

@@ -61,6 +61,7 @@ __all__ = [
     "Section",
     "Segment",
     "Symbol",
+    "mapped",
     "open_elf",
 ]
 
@@ -144,23 +145,30 @@ class Note(NamedTuple):
 @contextmanager
 def open_elf(path: Path) -> Iterator[Elf]:
     """The ELF file at `path`, mapped, not read. Raises NoSuchFile, BadElf."""
+    with mapped(path) as view:
+        yield Elf.parse(view, str(path))
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """The bytes of the file at `path`, mapped, not read. Raises NoSuchFile, and BadElf for what is no file or empty."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise BadElf(file=path, reason="it is no regular file")
         with path.open("rb") as stream:
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise NoSuchFile(file=path, reason=error.strerror or error) from error
     except ValueError as error:
         raise BadElf(file=path, reason="it is empty") from error
-    view = memoryview(mapped)
+    view = memoryview(mapping)
     try:
-        yield Elf.parse(view, str(path))
+        yield view
     finally:
         # An error on its way out may hold a piece of the file; the mapping then goes with the last piece.
         with suppress(BufferError):
             view.release()
-            mapped.close()
+            mapping.close()
 
 
 @dataclass(frozen=True, eq=False)

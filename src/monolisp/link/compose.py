@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from monolisp.elf.reader import Elf
 from monolisp.errors import BadElf
 from monolisp.lisp.corefile import Span
 
 _SHT_PROGBITS = 1
 _SECTION = struct.Struct("<IIQQQQIIQQ")
-_E_SHOFF, _E_SHNUM, _E_SHSTRNDX = 40, 60, 62
+_E_SHOFF, _E_SHNUM = 40, 60
 
 
 def compose(
@@ -50,25 +51,24 @@ def complete(path: Path, span: Span, alignment: int, notes: Mapping[str, bytes])
 def _add_sections(
     target: BinaryIO, code: bytes, begin: int, size: int, alignment: int, notes: Mapping[str, bytes]
 ) -> None:
-    headers, strings = _sections(code, target.name)
+    headers, strings, names = _sections(code, target.name)
     headers.append(_header(strings, "lisp.core", begin, size, alignment))
     for name, content in notes.items():
         place = _align(target, 8)
         target.write(content)
         headers.append(_header(strings, name, place, len(content), 1))
-    _finish(target, headers, strings)
+    _finish(target, headers, strings, names)
 
 
-def _sections(code: bytes, name: str) -> tuple[list[list[int]], bytearray]:
-    """The section headers of a linked file and its section names (whose own header is the last field's business)."""
-    if code[:6] != b"\x7fELF\x02\x01":
-        raise BadElf(file=name, reason="it is no 64-bit little-endian ELF file")
-    (table,) = struct.unpack_from("<Q", code, _E_SHOFF)
-    count, names = struct.unpack_from("<HH", code, _E_SHNUM)
+def _sections(code: bytes, name: str) -> tuple[list[list[int]], bytearray, int]:
+    """The section headers of a linked file, its section names, and which section holds those. Raises BadElf."""
+    elf = Elf.parse(memoryview(code), name)
+    if elf.header.bits != 64 or elf.header.order != "little" or not elf.sections:
+        raise BadElf(file=name, reason="it is no 64-bit little-endian ELF file with sections")
+    table, count = elf.header.section_offset, elf.header.section_count
     headers = [list(_SECTION.unpack_from(code, table + place * _SECTION.size)) for place in range(count)]
-    # The names' section becomes the last one, so that its index is known when the table is written.
-    own = headers.pop(names)
-    return headers, bytearray(code[own[4] : own[4] + own[5]])
+    own = headers[elf.header.section_names]
+    return headers, bytearray(code[own[4] : own[4] + own[5]]), elf.header.section_names
 
 
 def _header(strings: bytearray, name: str, offset: int, size: int, alignment: int) -> list[int]:
@@ -77,18 +77,17 @@ def _header(strings: bytearray, name: str, offset: int, size: int, alignment: in
     return [place, _SHT_PROGBITS, 0, 0, offset, size, 0, 0, alignment, 0]
 
 
-def _finish(target: BinaryIO, headers: list[list[int]], strings: bytearray) -> None:
-    own = strings.find(b".shstrtab\0")
-    place = target.tell()
+def _finish(target: BinaryIO, headers: list[list[int]], strings: bytearray, names: int) -> None:
+    """Write the names anew (`names` is the index of their section) and the table, and in the header where it is."""
+    headers[names][4:6] = [target.tell(), len(strings)]
     target.write(strings)
-    headers.append([own, 3, 0, 0, place, len(strings), 0, 0, 1, 0])
     table = _align(target, 8)
     for header in headers:
         target.write(_SECTION.pack(*header))
     target.seek(_E_SHOFF)
     target.write(struct.pack("<Q", table))
     target.seek(_E_SHNUM)
-    target.write(struct.pack("<HH", len(headers), len(headers) - 1))
+    target.write(struct.pack("<H", len(headers)))
 
 
 def _align(target: BinaryIO, alignment: int) -> int:

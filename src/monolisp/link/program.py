@@ -52,7 +52,7 @@ def link_program(
     def make(directory: Path) -> None:
         zig = find_zig(machine.store, machine.path)
         for name, text in sources.items():
-            (directory / name).write_text(text)
+            (directory / name).write_text(text, encoding="utf-8")
         objects = [directory / name.replace(".c", ".o") for name in sources if name.endswith(".c")]
         for compiled in objects:
             zig.compile(target, compiled.with_suffix(".c"), compiled, machine.runner)

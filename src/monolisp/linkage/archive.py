@@ -12,7 +12,7 @@ from monolisp.errors import BadElf
 
 MAGIC = b"!<arch>\n"
 _HEADER = 60
-_INDEXES = {"/", "/SYM64/", "__.SYMDEF", "__.SYMDEF SORTED"}
+_INDEXES = {"/", "/SYM64/", "__.SYMDEF", "__.SYMDEF SORTED", "__.SYMDEF_64", "__.SYMDEF_64 SORTED"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ def members(view: memoryview, archive: str) -> Iterator[Member]:
         if name == "//":
             long_names = bytes(data)
         elif name not in _INDEXES:
-            yield _named(name, data, long_names, archive)
+            member = _named(name, data, long_names, archive)
+            if member.name not in _INDEXES:
+                yield member
 
 
 def _header(view: memoryview, position: int, archive: str) -> tuple[str, int]:
@@ -51,6 +53,8 @@ def _header(view: memoryview, position: int, archive: str) -> tuple[str, int]:
 def _named(name: str, data: memoryview, long_names: bytes, archive: str) -> Member:
     if name.startswith("#1/") and name[3:].isdigit():
         length = int(name[3:])
+        if length > len(data):
+            raise BadElf(file=archive, reason=f"a name of {length} bytes is longer than its member")
         return Member(bytes(data[:length]).rstrip(b"\0").decode("utf-8", "replace"), data[length:])
     if name.startswith("/") and name[1:].isdigit():
         start = int(name[1:])

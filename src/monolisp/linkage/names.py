@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +16,7 @@ from monolisp.elf.reader import (
     STV_DEFAULT,
     Elf,
     Symbol,
+    mapped,
 )
 from monolisp.linkage.archive import MAGIC, members
 
@@ -30,12 +30,8 @@ class Kind(StrEnum):
 
 def names_in(path: Path) -> dict[str, Kind]:
     """Every name that the object or archive at `path` offers to a static link. Raises BadElf."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        view = memoryview(mapped)
-        try:
-            return dict(sorted(_names(view, str(path)).items()))
-        finally:
-            view.release()
+    with mapped(path) as view:
+        return dict(sorted(_names(view, str(path)).items()))
 
 
 def _names(view: memoryview, path: str) -> dict[str, Kind]:
@@ -46,7 +42,6 @@ def _names(view: memoryview, path: str) -> dict[str, Kind]:
         if bytes(member.data[:4]) == b"\x7fELF":
             for name, kind in _object_names(member.data, f"{path}({member.name})").items():
                 found.setdefault(name, kind)
-        member.data.release()
     return found
 
 

@@ -42,15 +42,21 @@ def program_table(
         [
             "#include <stdint.h>",
             _table({name: name for name in sorted(exports, key=str.encode)}, libraries),
-            f'const char monolisp_heap[] = "{sizes.heap}";',
-            f'const char monolisp_stack[] = "{sizes.stack}";',
-            *(f'extern char l{place}[] __asm__("{entry.name}");' for place, entry in enumerate(known)),
+            f"const char monolisp_heap[] = {c_string(sizes.heap)};",
+            f"const char monolisp_stack[] = {c_string(sizes.stack)};",
+            *(f"extern char l{place}[] __asm__({c_string(entry.name)});" for place, entry in enumerate(known)),
             "void *alien_linkage_values[] = {" + ",\n".join(values or ["0"]) + "};",
             "const uint8_t monolisp_linkage_kinds[] = {" + ",".join(kinds or ["0"]) + "};",
             f"const size_t monolisp_linkage_count = {len(linkage)};",
             "",
         ]
     )
+
+
+def c_string(text: str) -> str:
+    """`text` as a C string literal; what would mean something there is written in octal."""
+    plain = (f"\\{ord(char):03o}" if ord(char) < 32 or char in '"\\?\x7f' else char for char in text)
+    return '"' + "".join(plain) + '"'
 
 
 def _code(entry: Linked) -> str:
@@ -63,11 +69,11 @@ def _table(answers: Mapping[str, str], libraries: Sequence[str]) -> str:
     """`answers`: name asked for → name of the definition, sorted. Assembler names keep the C compiler's own idea of
     printf and its like out of it."""
     lines = ['#include "tables.h"']
-    lines += [f'extern char s{place}[] __asm__("{symbol}");' for place, symbol in enumerate(answers.values())]
-    entries = [f'{{"{name}", s{place}}},' for place, name in enumerate(answers)] or ["{0, 0}"]
+    lines += [f"extern char s{place}[] __asm__({c_string(symbol)});" for place, symbol in enumerate(answers.values())]
+    entries = [f"{{{c_string(name)}, s{place}}}," for place, name in enumerate(answers)] or ["{0, 0}"]
     lines += ["const struct monolisp_symbol monolisp_symbols[] = {", *entries, "};"]
     lines.append(f"const size_t monolisp_symbol_count = {len(answers)};")
-    quoted = [f'"{library}",' for library in libraries] or ["0"]
+    quoted = [f"{c_string(library)}," for library in libraries] or ["0"]
     lines += ["const char *const monolisp_libraries[] = {", *quoted, "};"]
     lines.append(f"const size_t monolisp_library_count = {len(libraries)};")
     return "\n".join(lines)

@@ -7,13 +7,12 @@ each space lies in the file and in memory; the initial-function entry names the 
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.elf.reader import Elf
+from monolisp.elf.reader import Elf, mapped
 from monolisp.errors import BadCore
 from monolisp.linkage.names import Kind
 
@@ -42,23 +41,11 @@ class _Space:
 
 
 def linkage_of(path: Path) -> list[ForeignName]:
-    """The linkage table of a core, or of an executable that holds one. Raises BadCore, BadElf."""
-    with path.open("rb") as stream:
-        try:
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError as error:
-            raise BadCore(file=path, reason="it is empty") from error
-        with mapped:
-            view = memoryview(mapped)
-            try:
-                start = core_offset(view, str(path))
-                core = view[start:]
-                try:
-                    return _Core(core, str(path)).linkage()
-                finally:
-                    core.release()
-            finally:
-                view.release()
+    """The linkage table of a core, or of an executable that holds one. Raises BadCore, BadElf, NoSuchFile."""
+    if path.stat().st_size == 0:
+        raise BadCore(file=path, reason="it is empty")
+    with mapped(path) as view:
+        return _Core(view[core_offset(view, str(path)) :], str(path)).linkage()
 
 
 @dataclass(frozen=True)
@@ -71,13 +58,9 @@ class Span:
 
 def core_span(path: Path) -> Span:
     """Where a saved core lies: without the trailer (where it begins, and the magic) that SBCL writes behind it."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        view = memoryview(mapped)
-        try:
-            trailer = 2 * _WORD if _word_at(view, len(view) - _WORD) == MAGIC else 0
-            return Span(core_offset(view, str(path)), len(view) - trailer)
-        finally:
-            view.release()
+    with mapped(path) as view:
+        trailer = 2 * _WORD if _word_at(view, len(view) - _WORD) == MAGIC else 0
+        return Span(core_offset(view, str(path)), len(view) - trailer)
 
 
 def core_offset(view: memoryview, path: str) -> int:
@@ -86,7 +69,7 @@ def core_offset(view: memoryview, path: str) -> int:
         return 0
     if bytes(view[:4]) == b"\x7fELF":
         section = Elf.parse(view, path).section(SECTION)
-        if section is not None:
+        if section is not None and _word_at(view, section.offset) == MAGIC:
             return section.offset
     if _word_at(view, len(view) - _WORD) == MAGIC:
         start = _word_at(view, len(view) - 2 * _WORD)

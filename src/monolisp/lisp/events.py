@@ -45,9 +45,13 @@ class Event:
         return f"{file}:{line}" if line else file
 
 
-def parse_event(line: str) -> Event:
-    fields = json.loads(line)
-    return Event(fields.pop("event"), fields)
+def parse_event(line: str) -> Event | None:
+    """The event of a line; none for what a Lisp that died in the middle of one left."""
+    try:
+        fields = json.loads(line)
+        return Event(fields.pop("event"), fields)
+    except (ValueError, AttributeError, KeyError):
+        return None
 
 
 def failure_of(event: Event, places: Sequence[str] = ()) -> MonolispError:

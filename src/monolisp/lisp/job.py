@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +59,16 @@ def source_registry(trees: Sequence[Path], inherited: str) -> str:
     Source: ASDF manual, "Shell-friendly syntax for configuration".
     """
     own: list[Sexp] = [[Symbol(":tree"), f"{tree}/"] for tree in trees]
-    if inherited.lstrip().startswith("("):
-        rest = inherited.strip().removeprefix("(").removesuffix(")").strip().removeprefix(":source-registry")
-        return f"(:source-registry {' '.join(map(sexp, own))} {rest})"
-    for entry in filter(None, inherited.split(":")):
+    form = re.fullmatch(r"\s*\(\s*:source-registry\b(.*)\)\s*", inherited, re.IGNORECASE | re.DOTALL)
+    if form:
+        return f"(:source-registry {' '.join(map(sexp, own))} {form[1]})"
+    entries = inherited.split(":")
+    for entry in filter(None, entries):
         tree = entry.endswith("//")
         own.append([Symbol(":tree" if tree else ":directory"), entry.rstrip("/") + "/"])
-    return f"(:source-registry {' '.join(map(sexp, own))} :inherit-configuration)"
+    # An empty element stands for the other places; a path without one excludes them.
+    own.append(Symbol(":inherit-configuration" if "" in entries else ":ignore-inherited-configuration"))
+    return f"(:source-registry {' '.join(map(sexp, own))})"
 
 
 def output_translations(fasls: Path) -> str:

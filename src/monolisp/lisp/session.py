@@ -208,6 +208,8 @@ class _Ear:
         with os.fdopen(self._reading, encoding="utf-8", errors="replace") as stream:
             for line in stream:
                 event = parse_event(line)
+                if event is None:
+                    continue
                 self.events.append(event)
                 if event.name == "file":
                     self._progress.note(f"loading {event.text('file')}")

@@ -175,7 +175,7 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     (folder / "tables.h").write_text(c_source("tables.h"))
     for name in BUILD_RUNTIME:
         (folder / name).write_text(c_source(name))
-    (folder / "tables.c").write_text(everything_table(names))
+    (folder / "tables.c").write_text(everything_table(names), encoding="utf-8")
     objects = []
     for name in (*BUILD_RUNTIME, "tables.c"):
         objects.append(folder / name.replace(".c", ".o"))

@@ -134,7 +134,6 @@ class TestPlaces:
     def test_section_that_holds_none(self, tmp_path: Path, content: bytes) -> None:
         assert reason_of(tmp_path, as_section(content))
 
-    @pytest.mark.xfail(strict=True, reason="the magic word of a core in a section is not looked at")
     def test_section_with_another_magic(self, tmp_path: Path) -> None:
         assert reason_of(tmp_path, as_section(words(MAGIC + 1) + CORE[8:]))
 

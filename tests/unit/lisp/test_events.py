@@ -224,7 +224,6 @@ class TestPipe:
         with pytest.raises(OSError):
             os.fstat(ear.writing)
 
-    @pytest.mark.xfail(strict=True, reason="a Lisp that dies within a line: a traceback of the listening thread")
     @pytest.mark.parametrize("damaged", [b'{"event":"fi', b"\n", b"null\n", b'{"file":"x"}\n'])
     def test_damaged_lines(self, damaged: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         died: list[Any] = []
