@@ -221,6 +221,14 @@ class TestKeeping:
         assert read_record(tmp_path / "record.json") == built.record
         assert built.changes() == []
 
+    @pytest.mark.parametrize("field", ["directories", "result"])
+    @pytest.mark.parametrize("value", [[], None, "text", 1])
+    def test_another_shape(self, built: Built, tmp_path: Path, field: str, value: Any) -> None:
+        write_record(tmp_path / "record.json", built.record)
+        told = json.loads((tmp_path / "record.json").read_text())
+        (tmp_path / "record.json").write_text(json.dumps({**told, field: value}))
+        assert read_record(tmp_path / "record.json") is None
+
     def test_no_record(self, tmp_path: Path) -> None:
         assert read_record(tmp_path / "none.json") is None
         assert read_record(tmp_path) is None

@@ -321,7 +321,7 @@ class TestInputs:
             },
         ),
     )
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
     def test_anything_is_a_project_or_an_error(self, tmp_path: Path, inputs: list[str], said: dict[str, Any]) -> None:
         touch(tmp_path / "a.lisp", tmp_path / "app.asd", tmp_path / "sub/b.lisp")
         try:

@@ -113,6 +113,13 @@ class TestEntry:
         assert not store.has("kind", "digest")
         assert (store.entry("kind", "digest", writing("whole")) / "file").read_text() == "whole"
 
+    @pytest.mark.xfail(
+        strict=True, raises=StoreUnusable, reason="whatever make misses in its directory blames the store"
+    )
+    def test_a_make_that_misses_a_file_is_not_the_stores_fault(self, store: Store) -> None:
+        with pytest.raises(FileNotFoundError):
+            store.entry("kind", "digest", lambda directory: (directory / "none").unlink())
+
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
     def test_a_full_disk(self, store: Store, number: int) -> None:
         def make(directory: Path) -> None:

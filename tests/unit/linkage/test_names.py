@@ -125,7 +125,7 @@ class TestBad:
         changes=st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=6),
         end=st.integers(len(MAGIC), len(whole)),
     )
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
     def test_damage_gives_names_or_an_error(self, tmp_path: Path, changes: list[tuple[int, int]], end: int) -> None:
         content = bytearray(self.whole)
         for place, value in changes:

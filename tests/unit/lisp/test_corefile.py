@@ -308,7 +308,7 @@ class TestDamage:
             assert all(isinstance(item, ForeignName) for item in found)
 
     @given(content=st.binary(max_size=400))
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
     def test_any_bytes(self, tmp_path: Path, content: bytes) -> None:
         for whole in (content, words(MAGIC) + content, appended(words(MAGIC) + content), as_section(content)):
             with pytest.raises((BadCore, BadElf)):

@@ -23,8 +23,14 @@ FOLDER = Path(monolisp.lisp.__file__).parent
 DRIVER = (FOLDER / "driver.lisp").read_text(encoding="utf-8")
 
 
+def parsed(line: str) -> Event:
+    event = parse_event(line)
+    assert event is not None
+    return event
+
+
 def failed(kind: str, **fields: Any) -> Event:
-    return parse_event(json.dumps({"event": "failed", "kind": kind, **fields}))
+    return parsed(json.dumps({"event": "failed", "kind": kind, **fields}))
 
 
 def forms(start: str) -> list[str]:
@@ -60,7 +66,7 @@ def sent() -> dict[str, set[str]]:
 
 class TestEvents:
     def test_parts(self) -> None:
-        event = parse_event('{"event":"file","file":"/a/b.lisp","line":7}\n')
+        event = parsed('{"event":"file","file":"/a/b.lisp","line":7}\n')
         assert (event.name, event.fields) == ("file", {"file": "/a/b.lisp", "line": 7})
 
     @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ class TestEvents:
     @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.lists(st.text())))
     def test_any_fields(self, fields: dict[str, Any]) -> None:
         fields.pop("event", None)
-        event = parse_event(json.dumps({"event": "x", **fields}))
+        event = parsed(json.dumps({"event": "x", **fields}))
         assert event.fields == fields
         assert all(isinstance(event.text(name), str) for name in fields)
 
