@@ -261,20 +261,3 @@ def test_anything_put_in_comes_out(tmp_path: Path, core: bytes, notes: dict[str,
     added = [section for section in elf.sections if section.name not in was]
     found = [(section.name, bytes(elf.section_data(section))) for section in added]
     assert found == [("lisp.core", core), *((name, content) for name, content in notes.items() if name not in was)]
-
-
-class TestComplete:
-    def test_gives_what_compose_gives(self, tmp_path: Path) -> None:
-        """Lisp wrote the core behind the code, and its trailer; or the core is a file, or behind other code."""
-        code = static_program(sections=[Sec(".comment", data=b"zig")])
-        code += b"\0" * (-len(code) % ALIGNMENT)
-        behind = code + CORE + struct.pack("<QQ", len(code), 0x5342434C)
-        for name, content in (("code", code), ("core", CORE), ("behind", behind), ("other", behind)):
-            (tmp_path / name).write_bytes(content)
-        span = Span(len(code), len(code) + len(CORE))
-        compose(tmp_path / "code", tmp_path / "core", ALIGNMENT, NOTES, tmp_path / "out")
-        compose(tmp_path / "code", tmp_path / "other", ALIGNMENT, NOTES, tmp_path / "again", span)
-        complete(tmp_path / "behind", span, ALIGNMENT, NOTES)
-        expected = (tmp_path / "out").read_bytes()
-        assert (tmp_path / "again").read_bytes() == expected
-        assert (tmp_path / "behind").read_bytes() == expected
