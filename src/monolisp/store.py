@@ -89,16 +89,16 @@ class Store:
     def _make(self, final: Path, make: Callable[[Path], None]) -> None:
         building = self.root / "building" / f"{final.parent.name}-{final.name}"
         try:
-            remove_tree(building)
-            building.mkdir(parents=True)
+            with _blaming(self.root):
+                remove_tree(building)
+                building.mkdir(parents=True)
             make(building)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            building.rename(final)
+            with _blaming(self.root):
+                final.parent.mkdir(parents=True, exist_ok=True)
+                building.rename(final)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(path=self.root) from error
-            if error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(self.root):
-                raise StoreUnusable(path=error.filename, reason=error.strerror or error) from error
             raise
         finally:
             if building.is_dir():
@@ -160,6 +160,17 @@ class Store:
         """Note the use, at most once a day: pruning goes by it."""
         if time.time() - path.stat().st_mtime > 86400 and os.access(path, os.W_OK):
             os.utime(path)
+
+
+@contextmanager
+def _blaming(store: Path) -> Iterator[None]:
+    """What goes wrong here is the store's fault, unless its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreUnusable(path=error.filename or store, reason=error.strerror or error) from error
 
 
 @contextmanager

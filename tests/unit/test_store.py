@@ -113,9 +113,6 @@ class TestEntry:
         assert not store.has("kind", "digest")
         assert (store.entry("kind", "digest", writing("whole")) / "file").read_text() == "whole"
 
-    @pytest.mark.xfail(
-        strict=True, raises=StoreUnusable, reason="whatever make misses in its directory blames the store"
-    )
     def test_a_make_that_misses_a_file_is_not_the_stores_fault(self, store: Store) -> None:
         with pytest.raises(FileNotFoundError):
             store.entry("kind", "digest", lambda directory: (directory / "none").unlink())
