@@ -6,6 +6,7 @@ project ─ toolchain ─ load ⇄ Lisp ─ core ─ link ─ compose ─ verify
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import threading
 import time
@@ -236,7 +237,12 @@ def check_output(output: Path) -> None:
 
 @contextmanager
 def candidate(output: Path, stage: str) -> Iterator[Path]:
-    """A file beside `output` to make the executable in; whatever happens it does not stay under that name."""
+    """A file beside `output` to make the executable in; whatever happens it does not stay under that name. What a
+    killed build left there is removed."""
+    for left in output.parent.glob(f".{glob.escape(output.name)}.*.{stage}"):
+        maker = left.name.split(".")[-2]
+        if maker.isdigit() and not Path(f"/proc/{maker}").exists():
+            left.unlink(missing_ok=True)
     path = output.with_name(f".{output.name}.{os.getpid()}.{stage}")
     try:
         yield path

@@ -196,6 +196,7 @@ def test_killed_at_any_moment(toolchain: Path, tmp_path: Path, delay: float) -> 
     assert run([program]).out in ("one\n", "two\n")
     assert run([*argv, "--always"], cwd=tmp_path).code == 0
     assert run([program]).out == "two\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["app", "app.lisp"]
 
 
 def test_linkage_lists_every_name(monolisp: Monolisp, tmp_path: Path) -> None:

@@ -207,6 +207,16 @@ def test_full_disk(monolisp: Monolisp, tmp_path: Path) -> None:
         assert list((tmp_path / "small").iterdir()) == []
 
 
+@needs_root
+def test_disk_full_while_lisp_saves(monolisp: Monolisp, tmp_path: Path) -> None:
+    """The second build writes beside the first one's result, which stands; there is no room for both."""
+    with tmpfs(tmp_path / "small", "size=50m"):
+        assert attempt(monolisp, tmp_path, GOOD, "-o", "small/program").code == 0
+        refused(attempt(monolisp, tmp_path, GOOD + "; 2", "-o", "small/program"), Exit.OUTPUT, "no space left")
+        assert [path.name for path in (tmp_path / "small").iterdir()] == ["program"]
+        assert run([tmp_path / "small" / "program"]).out == "good"
+
+
 def test_unknown_sbcl_version(monolisp: Monolisp, tmp_path: Path) -> None:
     refused(attempt(monolisp, tmp_path, GOOD, "--sbcl", "9.9.9"), Exit.USAGE, "no pin for SBCL 9.9.9", "2.6.4")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.errors import LispDied, LispFileInterrupted
+from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
 from monolisp.lisp.events import Event, failure_of, parse_event
 from monolisp.lisp.job import job_text, output_translations, source_registry
 from monolisp.process import Command, Finished
@@ -136,6 +137,8 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     failed = next((event for event in events if event.name == "failed"), None)
     if failed is not None:
         raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
+    if log.exists() and os.strerror(errno.ENOSPC) in log.read_text(errors="replace")[-4000:]:
+        raise DiskFull(path=core.parent)
     if done.returncode != 0 or not core.exists():
         where = next((event for event in reversed(events) if event.name == "file"), None)
         place = f"while loading {where.text('file')}" if where else "before anything was loaded"
