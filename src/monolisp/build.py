@@ -20,7 +20,7 @@ from monolisp import __version__
 from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
 from monolisp.linkage.sizes import Sizes
-from monolisp.project import Project
+from monolisp.project import Project, embedded_files
 from monolisp.store import digest_of
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
@@ -93,7 +93,9 @@ def ours() -> list[str]:
 
 
 def _settings(project: Project) -> dict[str, object]:
-    return {name: repr(value) for name, value in asdict(project).items()}
+    """What a build is known by: options, and which files it embeds."""
+    embedded = [name for name, _ in embedded_files(project)]
+    return {**{name: repr(value) for name, value in asdict(project).items()}, "embedded": embedded}
 
 
 def environment_of(machine: Machine) -> dict[str, str]:
@@ -249,7 +251,9 @@ def candidate(output: Path, stage: str) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(path=output.parent) from error
-        raise OutputUnwritable(path=output, reason=error.strerror or error) from error
+        if error.filename is not None and Path(os.fsdecode(error.filename)).parent == output.parent:
+            raise OutputUnwritable(path=output, reason=error.strerror or error) from error
+        raise
     finally:
         path.unlink(missing_ok=True)
 

@@ -74,7 +74,7 @@ def read_settings(path: Path) -> Settings:
     import tomllib
 
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProjectFile(file=path, reason=error) from error
     return parse_settings(table, str(path))
@@ -221,6 +221,20 @@ def installed_by_quicklisp(root: Path) -> list[Path]:
         if name:
             found.append(root / name)
     return found
+
+
+def embedded_files(project: Project) -> list[tuple[str, Path]]:
+    """Name inside → path, for every file that the project's `embed` patterns match. Raises BadOption, NoSuchFile."""
+    found: dict[str, Path] = {}
+    for pattern in project.embed:
+        if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+            reason = "a pattern names files below the project's directory, such as static/*"
+            raise BadOption(option="--embed", value=pattern or '""', reason=reason, command="build")
+        matched = [path for path in sorted(project.directory.glob(pattern)) if path.is_file()]
+        if not matched:
+            raise NoSuchFile(file=pattern, reason="no file matches this pattern of --embed")
+        found |= {path.relative_to(project.directory).as_posix(): path for path in matched}
+    return list(found.items())
 
 
 def _near(word: str, words: Iterable[str]) -> list[str]:

@@ -260,3 +260,30 @@ def test_doctor_says_what_is_there(monolisp: Monolisp) -> None:
     done = monolisp("doctor")
     assert done.code == 0, done.out
     assert "make" in done.out
+
+
+def test_names_that_look_like_patterns(monolisp: Monolisp, tmp_path: Path) -> None:
+    folder = tmp_path / "x[1] *?"
+    folder.mkdir()
+    (folder / "a[1].lisp").write_text("(defun main () (princ (length (monolisp:embedded-files))))")
+    (folder / "b[2].txt").write_text("text")
+    done = monolisp("build", "a[1].lisp", "--embed", "*.txt", "-o", "out", cwd=folder)
+    assert done.code == 0, done.err
+    assert run([folder / "out"]).out == "1"
+
+
+def test_a_new_file_to_embed_is_noticed(monolisp: Monolisp, tmp_path: Path) -> None:
+    program = script(tmp_path, "(defun main () (princ (length (monolisp:embedded-files))))")
+    (tmp_path / "a.txt").touch()
+    monolisp("build", "app.lisp", "--embed", "*.txt")
+    (tmp_path / "b.txt").touch()
+    assert monolisp("build", "app.lisp", "--embed", "*.txt", "--json").json()["fresh"] is True
+    assert run([program]).out == "2"
+
+
+@pytest.mark.parametrize("pattern", ["", "/etc/hostname", "../*", "nothing-*"])
+def test_patterns_that_embed_nothing(monolisp: Monolisp, tmp_path: Path, pattern: str) -> None:
+    script(tmp_path, HELLO)
+    done = monolisp("build", "app.lisp", "--embed", pattern)
+    assert done.code in (2, 3)
+    assert "  try: " in done.err

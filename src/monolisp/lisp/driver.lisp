@@ -155,9 +155,10 @@
   "Load FILE as LOAD would load source, knowing the line of each form."
   (tell "file" :file file)
   (let* ((*file* file) (*line* 1)
-         (text (file-text file))
+         (pathname (sb-ext:parse-native-namestring file)) ; brackets and asterisks mean themselves
+         (text (file-text pathname))
          (*package* *package*) (*readtable* *readtable*)
-         (*load-pathname* (pathname file)) (*load-truename* (truename file)))
+         (*load-pathname* pathname) (*load-truename* (truename pathname)))
     (with-input-from-string (stream text)
       (when (and (> (length text) 1) (string= "#!" text :end2 2))
         (read-line stream nil))
@@ -297,7 +298,7 @@
 (defun embed (files)
   "FILES: list of (name . path)."
   (loop for (name . path) in files
-        do (setf (gethash name monolisp::*embedded*) (octets-of path))))
+        do (setf (gethash name monolisp::*embedded*) (octets-of (sb-ext:parse-native-namestring path)))))
 
 (defun tidy-uiop ()
   (let ((package (find-package "UIOP")))
@@ -322,7 +323,8 @@
                             (fail "save" :condition (text-of condition)))))
       ;; Nothing of the build side stays: only this call still runs, on code that is its own.
       (delete-package "MONOLISP-BUILD")
-      (sb-ext:save-lisp-and-die core :toplevel #'monolisp:start :executable (and code t)))))
+      (sb-ext:save-lisp-and-die (sb-ext:parse-native-namestring core)
+                                :toplevel #'monolisp:start :executable (and code t)))))
 
 ;;; The job
 
@@ -355,7 +357,7 @@
 
 (defun run (job-file)
   "Carry out the job in JOB-FILE: a property list, read with standard syntax."
-  (let ((job (with-open-file (stream job-file :external-format :utf-8)
+  (let ((job (with-open-file (stream (sb-ext:parse-native-namestring job-file) :external-format :utf-8)
                (with-standard-io-syntax (read stream))))
         (descriptor (sb-ext:posix-getenv "MONOLISP_EVENTS_FD")))
     (when descriptor

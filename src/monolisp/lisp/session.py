@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -11,10 +10,10 @@ from pathlib import Path
 
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
 from monolisp.lisp.events import Event, failure_of, parse_event
-from monolisp.lisp.job import job_text, output_translations, source_registry
+from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
 from monolisp.process import Command, Finished
 from monolisp.progress import Progress
-from monolisp.project import Project
+from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
@@ -100,7 +99,7 @@ def load_program(
     """
     job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
     job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
-    form = f'(monolisp-build:run "{job}")'
+    form = f"(monolisp-build:run {sexp(job)})"
     argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
     ear = _Ear(machine.progress)
 
@@ -137,15 +136,21 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     failed = next((event for event in events if event.name == "failed"), None)
     if failed is not None:
         raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
-    if log.exists() and os.strerror(errno.ENOSPC) in log.read_text(errors="replace")[-4000:]:
-        raise DiskFull(path=core.parent)
     if done.returncode != 0 or not core.exists():
+        if events and events[-1].name == "save" and _is_full(core.parent):
+            raise DiskFull(path=core.parent)
         where = next((event for event in reversed(events) if event.name == "file"), None)
         place = f"while loading {where.text('file')}" if where else "before anything was loaded"
         raise LispDied(place=place, reason=f"{_ending(done.returncode)}\n{_tail(log)}")
     files, directories = read_record(record.read_bytes())
     told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
     return Loaded(events, frozenset(files | told), frozenset(directories))
+
+
+def _is_full(directory: Path) -> bool:
+    """Whether the disk of `directory` has no room for another megabyte. SBCL does not say why it could not write."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize < 1 << 20
 
 
 def _listed(event: Event) -> list[str]:
@@ -180,16 +185,6 @@ def read_record(content: bytes) -> tuple[set[str], set[str]]:
 def fasl_area(store: Store, toolchain: Toolchain) -> Path:
     """Where ASDF keeps the files that this toolchain compiles."""
     return store.area("fasls", toolchain.digest)
-
-
-def embedded_files(project: Project) -> list[tuple[str, Path]]:
-    """Name inside → path, for every file that the project's `embed` patterns match."""
-    found: dict[str, Path] = {}
-    for pattern in project.embed:
-        for path in sorted(project.directory.glob(pattern)):
-            if path.is_file():
-                found[path.relative_to(project.directory).as_posix()] = path
-    return list(found.items())
 
 
 class _Ear:
