@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwrit
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
 from monolisp.linkage.sizes import Sizes
 from monolisp.project import Project, embedded_files
-from monolisp.store import digest_of
+from monolisp.store import digest_of, locked
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolchain
@@ -239,15 +239,18 @@ def check_output(output: Path) -> None:
 
 @contextmanager
 def candidate(output: Path, stage: str) -> Iterator[Path]:
-    """A file beside `output` to make the executable in; whatever happens it does not stay under that name. What a
-    killed build left there is removed."""
-    for left in output.parent.glob(f".{glob.escape(output.name)}.*.{stage}"):
-        maker = left.name.split(".")[-2]
-        if maker.isdigit() and not Path(f"/proc/{maker}").exists():
-            left.unlink(missing_ok=True)
+    """A file beside `output` to make the executable in; whatever happens it does not stay under that name.
+
+    It is locked by its maker, so that what a killed build left there can be told apart and removed.
+    """
     path = output.with_name(f".{output.name}.{os.getpid()}.{stage}")
     try:
-        yield path
+        for left in output.parent.glob(f".{glob.escape(output.name)}.*.{stage}"):
+            with suppress(BlockingIOError, FileNotFoundError), locked(left, os.O_RDONLY):
+                left.unlink()
+        # Not opened for writing: the kernel refuses to run a file that is.
+        with locked(path, os.O_RDONLY | os.O_CREAT):
+            yield path
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(path=output.parent) from error

@@ -111,16 +111,16 @@ class Store:
         path = folder / f"{os.getpid()}-{time.monotonic_ns()}"
         with ExitStack() as held:
             # One at a time: a directory that is made but not locked yet looks like one whose maker was killed.
-            with _locked(folder, fcntl.LOCK_EX):
+            with locked(folder, wait=True):
                 for left in folder.iterdir():
-                    with suppress(BlockingIOError), _locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    with suppress(BlockingIOError), locked(left):
                         remove_tree(left)
                 path.mkdir()
-                held.enter_context(_locked(path, fcntl.LOCK_EX))
+                held.enter_context(locked(path))
             try:
                 yield path
             finally:
-                with _locked(folder, fcntl.LOCK_EX):
+                with locked(folder, wait=True):
                     remove_tree(path)
 
     @contextmanager
@@ -174,11 +174,12 @@ def _blaming(store: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(directory: Path, how: int) -> Iterator[None]:
-    """Hold the kernel's lock on a directory, as flock(2) says; BlockingIOError: not to be had without waiting."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def locked(path: Path, how: int = os.O_RDONLY | os.O_DIRECTORY, wait: bool = False) -> Iterator[None]:
+    """Hold the kernel's lock on a file or directory, opened as `how` says. Raises BlockingIOError when someone else
+    holds it and it is not to be waited for."""
+    descriptor = os.open(path, how, 0o666)
     try:
-        fcntl.flock(descriptor, how)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)

@@ -136,7 +136,7 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     failed = next((event for event in events if event.name == "failed"), None)
     if failed is not None:
         raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
-    if done.returncode != 0 or not core.exists():
+    if done.returncode != 0 or not core.exists() or core.stat().st_size == 0:
         if events and events[-1].name == "save" and _is_full(core.parent):
             raise DiskFull(path=core.parent)
         where = next((event for event in reversed(events) if event.name == "file"), None)
