@@ -261,9 +261,14 @@ def _print_result(result: Result, as_json: bool) -> None:
         fields["sha256"] = sha256_file(result.output)
         print(json.dumps({"schema": "monolisp-build-1", **fields}))
     elif result.fresh:
-        print(f"{result.output}: {result.size / 1e6:.1f} MB, truly static")
+        print(f"{_shown(result.output)}: {result.size / 1e6:.1f} MB, truly static")
     else:
-        print(f"{result.output}: up to date")
+        print(f"{_shown(result.output)}: up to date")
+
+
+def _shown(path: Path) -> Path:
+    """A path as a person in this directory would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 # --- verify, linkage -----------------------------------------------------------------------------------------------
