@@ -203,9 +203,8 @@ def report(rows: list[Row], lines: list[str]) -> str:
     for row in rows:
         digits = 1 if row.unit else 2
         measured = f"{row.measured:.{digits}f} {row.unit}".strip()
-        table.append(
-            f"| {row.what} | {row.ours} | {row.stock} | {measured} | {row.asked:g} {row.unit} |".replace(" |", " |")
-        )
+        asked = f"{row.asked:g} {row.unit}".strip()
+        table.append(f"| {row.what} | {row.ours} | {row.stock} | {measured} | {asked} |")
     text = "\n".join(table)
     return (
         text

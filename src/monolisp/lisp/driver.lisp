@@ -268,11 +268,9 @@
     (append '("COMMON-LISP-USER") (subseq (sort names #'string<) 0 (min 20 (length names))))))
 
 (defun required-arguments (lambda-list)
-  "How many arguments must be given, and how many may be."
-  (let* ((required (or (position-if (lambda (item) (member item lambda-list-keywords)) lambda-list)
-                       (length lambda-list))))
-    (values required
-            (if (> (length lambda-list) required) nil required))))
+  "How many arguments must be given."
+  (or (position-if (lambda (item) (member item lambda-list-keywords)) lambda-list)
+      (length lambda-list)))
 
 (defun check-entry (symbol)
   "Find out how SYMBOL's function is to be called."
