@@ -26,6 +26,7 @@ class Exit(IntEnum):
     OUTPUT = 8
     STORE = 9
     LINK = 10
+    LIBRARY = 11
     BUG = 70
     INTERRUPTED = 130
 
@@ -42,6 +43,7 @@ EXIT_MEANING = {
     Exit.OUTPUT: "the result could not be written",
     Exit.STORE: "the store cannot be used",
     Exit.LINK: "the executable could not be linked or did not pass verification",
+    Exit.LIBRARY: "a foreign library could not be had, built or linked",
     Exit.BUG: "a bug in monolisp",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
@@ -123,6 +125,89 @@ class NoSuchSbcl(MonolispError):
     what = "there is no pin for SBCL {version}"
     why = "pinned versions: {known}"
     todo = "choose one of them, or add a TOML file for {version} beside theirs (docs/architecture.md, toolchain)"
+
+
+# --- foreign libraries ---------------------------------------------------------------------------------------------
+
+
+class NoSuchRecipe(MonolispError):
+    exit_code = Exit.USAGE
+    what = "there is no recipe for the library {name}"
+    why = "recipes are TOML files that come with monolisp"
+    todo = "{suggestion}; or link an archive of your own: --with-archive lib{name}.a (docs/adding-a-recipe.md)"
+
+
+class BadRecipe(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "the recipe {file} is wrong"
+    why = "{reason}"
+    todo = "correct it; docs/adding-a-recipe.md explains every key"
+
+
+class RecipeCycle(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "recipes need each other in a circle: {cycle}"
+    why = "a library can only be built when all that it depends on is there"
+    todo = "take one of these names out of `depends`"
+
+
+class LibraryFailed(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "the library {library} could not be built"
+    why = "{command} failed\n{tail}"
+    todo = "the whole log is {log}"
+
+
+class RecipeYield(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "building {library} did not give what its recipe promises"
+    why = "missing: {missing}"
+    todo = "correct `archives`, `headers`, `packages` or the build of the recipe (docs/adding-a-recipe.md)"
+
+
+class NoRecipeFor(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "the program needs the foreign library {library}, which monolisp cannot supply"
+    why = "{place} asked for it: {condition}"
+    todo = (
+        "{suggestion}link an archive of your own with --with-archive FILE.a --soname {library}, "
+        "or build without it: --absent {library} (calling into it is then a Lisp error)"
+    )
+
+
+class UnlinkableArchive(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "{file} cannot be linked in"
+    why = "{reason}"
+    todo = "give a static archive (.a) or object file (.o) built for {target} with musl, e.g. by `zig cc`"
+
+
+class MissingInArchive(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "the libraries of this program need {names}, which nothing defines"
+    why = "{detail}"
+    todo = "name the library that defines them: --with NAME or --with-archive FILE.a"
+
+
+class SymbolClash(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "{name} is defined by both {first} and {second}"
+    why = "a static executable has one place for each name; which of the two the program means cannot be known"
+    todo = "leave one of the libraries out (--absent), or rename the symbol in one (objcopy --redefine-sym)"
+
+
+class LockMismatch(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "{file} asks for {wanted}"
+    why = "{reason}"
+    todo = "`monolisp build --update` takes what this monolisp has; or use the monolisp that made the file"
+
+
+class BadLock(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} cannot be used"
+    why = "{reason}"
+    todo = "remove it: the next build makes it anew"
 
 
 # --- what is to be built -------------------------------------------------------------------------------------------

@@ -119,7 +119,11 @@ class Apt:
         """Run apt-get on the fetched index; files land in the private directory."""
         return self._run(["-q", "-c", self.directory / "apt.conf", *arguments])
 
-    def _run(self, arguments: Sequence[str | Path]) -> Finished:
+    def show_source(self, package: str) -> str:
+        """What the fetched index says of a source package: one paragraph for each version."""
+        return self._run(["-q", "-c", self.directory / "apt.conf", "showsrc", package], "apt-cache").text
+
+    def _run(self, arguments: Sequence[str | Path], program: str = "apt-get") -> Finished:
         env = {
             **{name: self.environ[name] for name in _PROXIES if name in self.environ},
             "PATH": self.environ.get("PATH", _DEFAULT_PATH),
@@ -128,7 +132,7 @@ class Apt:
             "DEBIAN_FRONTEND": "noninteractive",
         }
         try:
-            done = self.runner(Command(["apt-get", *arguments], env, cwd=self.directory, timeout=_TIMEOUT))
+            done = self.runner(Command([program, *arguments], env, cwd=self.directory, timeout=_TIMEOUT))
         except ToolMissing as error:
             raise PlaceFailed("this machine has no apt-get") from error
         except CommandTimeout as error:
@@ -168,6 +172,35 @@ def fetch_source(place: DebianPlace, into: Path, runner: Runner, environ: Mappin
         raise PlaceFailed(f"apt-get did not give {place.file}: {now}")
 
     _try_archives(attempt, into, runner, environ)
+
+
+def find_source(package: str, suite: str, work: Path, runner: Runner, environ: Mapping[str, str]) -> DebianPlace:
+    """The upstream archive of a source package in `suite`, as a place; `work` is a directory for apt. Raises
+    PlaceFailed."""
+    apt = Apt(work, runner, environ)
+    failures: list[str] = []
+    for archive in apt.archives():
+        try:
+            apt.update("deb-src", archive.uri, suite)
+        except PlaceFailed as error:
+            failures.append(error.reason)
+            continue
+        return parse_source(apt.show_source(package), package, suite)
+    raise PlaceFailed("; ".join(dict.fromkeys(failures)))
+
+
+def parse_source(text: str, package: str, suite: str) -> DebianPlace:
+    """The place that a paragraph of Debian's index of sources describes; the last one, where there are several.
+
+    Source: deb-src-control(5) and dsc(5), fields Package, Version and Checksums-Sha256. Raises PlaceFailed.
+    """
+    for paragraph in reversed(re.split(r"\n\s*\n", text)):
+        version = re.search(r"^Version: (\S+)$", paragraph, re.MULTILINE)
+        archive = re.search(r"^ ([0-9a-f]{64}) (\d+) (\S+\.orig\.tar\.\w+)$", paragraph, re.MULTILINE)
+        if version and archive and re.search(rf"^Package: {re.escape(package)}$", paragraph, re.MULTILINE):
+            digest, size, file = archive.groups()
+            return DebianPlace(package, version[1], suite, file, digest, int(size))
+    raise PlaceFailed(f"{suite} has no source package {package}")
 
 
 def fetch_binary(package: str, into: Path, runner: Runner, environ: Mapping[str, str]) -> Path:

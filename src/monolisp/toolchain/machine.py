@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,11 @@ from pathlib import Path
 from monolisp.process import Runner
 from monolisp.progress import Progress
 from monolisp.store import Store
+
+
+def jobs() -> int:
+    """How many processes may work side by side."""
+    return len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)

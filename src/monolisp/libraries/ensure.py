@@ -1,0 +1,93 @@
+"""Having libraries: from the store, or built there, side by side where they do not need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from monolisp.libraries.library import KIND, Library, library_at
+from monolisp.libraries.recipe import Recipe, ordered
+from monolisp.libraries.systems import SYSTEMS
+from monolisp.libraries.workshop import Workshop, keep, prepare, require_tools
+from monolisp.process import Children
+from monolisp.store import remove_tree
+from monolisp.target import Target
+from monolisp.toolchain.machine import Machine, jobs
+from monolisp.toolchain.zig import find_zig
+
+
+def ensure_libraries(names: Sequence[str], target: Target, machine: Machine) -> list[Library]:
+    """The libraries of the recipes `names` and all they depend on, in link order; what is missing is built.
+
+    Raises NoSuchRecipe, RecipeCycle, ToolMissing, LibraryFailed, RecipeYield and what fetching sources raises.
+    """
+    recipes = ordered(names)
+    libraries = {recipe.name: library_at(recipe, target, machine.store.root) for recipe in recipes}
+    missing = [recipe for recipe in recipes if not machine.store.has(KIND, libraries[recipe.name].digest)]
+    if missing:
+        require_tools(missing, machine.path)
+        archives = {recipe.name: _source(recipe, machine) for recipe in missing}
+        machine.progress.plan([(str(recipe), recipe.seconds) for recipe in reversed(missing)])
+        _build_all(missing, libraries, archives, target, machine)
+    return list(libraries.values())
+
+
+def _source(recipe: Recipe, machine: Machine) -> Path | None:
+    from monolisp.sources.fetch import FetchOptions, obtain
+
+    if recipe.source is None:
+        return None
+    options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
+    return obtain(recipe.source, machine.store, options, machine.runner, machine.progress)
+
+
+def _build_all(
+    missing: Sequence[Recipe],
+    libraries: Mapping[str, Library],
+    archives: Mapping[str, Path | None],
+    target: Target,
+    machine: Machine,
+) -> None:
+    """Start each library as soon as those it needs are there. One that fails, or Ctrl-C, ends the others."""
+    waiting = {recipe.name: recipe for recipe in reversed(missing)}
+    running: dict[Future[None], str] = {}
+    with Children(machine.runner) as children, ThreadPoolExecutor(jobs()) as pool:
+        while waiting or running:
+            busy = {*waiting, *running.values()}
+            for recipe in [recipe for recipe in waiting.values() if not busy & set(recipe.depends)]:
+                if len(running) >= jobs():
+                    break
+                machine.progress.begin(str(waiting.pop(recipe.name)))
+                build = (recipe, libraries, archives[recipe.name], target, machine, children)
+                running[pool.submit(_build, *build)] = recipe.name
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                machine.progress.end(str(libraries[running.pop(future)]))
+
+
+def _build(
+    recipe: Recipe,
+    libraries: Mapping[str, Library],
+    archive: Path | None,
+    target: Target,
+    machine: Machine,
+    runner: Children,
+) -> None:
+    digest = libraries[recipe.name].digest
+    log = machine.store.area("logs") / f"library-{recipe.name}-{digest}.log"
+    depends = [libraries[other.name] for other in ordered([recipe.name]) if other.name != recipe.name]
+
+    def make(directory: Path) -> None:
+        log.unlink(missing_ok=True)
+        work = directory / "work"
+        work.mkdir()
+        zig = find_zig(machine.store, machine.path)
+        shop = Workshop(work, recipe, target, zig, depends, runner, log, jobs())
+        prepare(shop, archive)
+        SYSTEMS[recipe.build.system](shop)
+        keep(shop, directory)
+        remove_tree(work)
+
+    machine.store.entry(KIND, digest, make)

@@ -1,0 +1,64 @@
+"""A built library as a value: where it is in the store, what it holds, who defines which name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from monolisp.libraries.recipe import FOLDER, Recipe, find_recipe
+from monolisp.store import digest_of
+from monolisp.target import Target
+from monolisp.toolchain.zig import pin_text
+
+KIND = "libraries"
+FACTS = "library.json"
+# Our own code that decides what a library holds: another content is another library.
+_BUILDERS = ("workshop.py", "systems.py")
+
+
+@dataclass(frozen=True)
+class Library:
+    """Headers in include/, archives in lib/, of the recipe called `name`."""
+
+    name: str
+    version: str
+    digest: str
+    path: Path
+    archives: tuple[Path, ...]
+
+    @property
+    def include(self) -> Path:
+        return self.path / "include"
+
+    @property
+    def packages(self) -> Path:
+        """Where its files for pkg-config are."""
+        return self.path / "lib" / "pkgconfig"
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """What it defines: name → function or data."""
+        found: Mapping[str, str] = json.loads((self.path / FACTS).read_bytes())["names"]
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def library_digest(recipe: Recipe, target: Target) -> str:
+    """The address of a library: a hash over everything that goes into it. SBCL is none of that."""
+    builders = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _BUILDERS}
+    ours = {name: (FOLDER / name).read_text(encoding="utf-8") for name in recipe.ours}
+    depends = {name: library_digest(find_recipe(name), target) for name in recipe.depends}
+    return digest_of(["library", recipe.text, ours, depends, pin_text(), target.triple, builders])
+
+
+def library_at(recipe: Recipe, target: Target, root: Path) -> Library:
+    """The library of `recipe` in the store at `root`, whether it is there or not."""
+    digest = library_digest(recipe, target)
+    path = root / KIND / digest
+    archives = tuple(path / "lib" / name for name in recipe.archives)
+    return Library(recipe.name, recipe.version, digest, path, archives)

@@ -1,0 +1,210 @@
+"""Recipes: how one foreign library becomes headers and static archives. One TOML file each in recipes/, read here.
+
+docs/adding-a-recipe.md explains every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from monolisp.errors import BadRecipe
+
+if TYPE_CHECKING:
+    from monolisp.sources.pin import Pin
+
+FOLDER = Path(__file__).parent / "recipes"
+System = Literal["autotools", "compile", "steps", "libcxx"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: `run` is its argument vector, `directory` where it runs, below the source."""
+
+    run: tuple[str, ...]
+    directory: str = "."
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the archives are made.
+
+    autotools: ./configure with `configure`, make with `make`, make install with `install`.
+    compile: after the commands of `step`, every file that a pattern of `sources` matches (but none of `without`) is
+    compiled into the one archive; `headers` are patterns of what is installed.
+    steps: the commands of `step`, which install below {destdir}{prefix}.
+    libcxx: the C++ run-time library that zig brings along.
+
+    `cflags` and `environment` reach every command. In all of them {prefix}, {destdir}, {jobs}, {host} (the target's
+    GNU name), {arch}, {work} and {NAME} (where the recipe NAME, a dependency, is installed) are filled in.
+    """
+
+    system: System
+    directory: str = "."
+    configure: tuple[str, ...] = ()
+    make: tuple[str, ...] = ()
+    install: tuple[str, ...] = ("install",)
+    cflags: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+    sources: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    step: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One foreign library.
+
+    `sonames` are what loaders call it, without ending and version ("libssl"); `headers` and `packages` (pkg-config
+    names) are what C asks for; `archives` are the files in lib/ that must come out, in link order; `depends` are other
+    recipes; `tools` are programs that its build needs beside C compiler, sh and make; `ours` are C files beside the
+    recipe that are compiled into the first archive, in the place of the members `replaced`.
+    """
+
+    name: str
+    summary: str
+    sonames: tuple[str, ...]
+    headers: tuple[str, ...]
+    packages: tuple[str, ...]
+    archives: tuple[str, ...]
+    depends: tuple[str, ...]
+    tools: tuple[str, ...]
+    ours: tuple[str, ...]
+    replaced: tuple[str, ...]
+    seconds: float
+    source: Pin | None
+    build: Build
+    text: str
+
+    @property
+    def version(self) -> str:
+        return self.source.version if self.source else "of zig"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def all_recipes() -> Mapping[str, Recipe]:
+    """Every recipe of the tree, by name. Raises BadRecipe, BadPin."""
+    return {name: find_recipe(name) for name in recipe_names()}
+
+
+@cache
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises NoSuchRecipe, BadRecipe, BadPin."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        from monolisp.libraries.resolve import no_such_recipe
+
+        raise no_such_recipe(name)
+    return parse_recipe(name, path.read_text(encoding="utf-8"))
+
+
+_LISTS = ("sonames", "headers", "packages", "archives", "depends", "tools", "ours", "replaced")
+_KEYS = {"summary": str, "seconds": (int, float), "source": dict, "build": dict, **dict.fromkeys(_LISTS, list)}
+_BUILD_KEYS = {
+    "system": str,
+    "directory": str,
+    "environment": dict,
+    "step": list,
+    **dict.fromkeys(("configure", "make", "install", "cflags", "sources", "without", "headers"), list),
+}
+_STEP_KEYS = {"run": list, "directory": str}
+_SYSTEMS = ("autotools", "compile", "steps", "libcxx")
+_NEEDED = ("summary", "archives", "build")
+
+
+def parse_recipe(name: str, text: str) -> Recipe:
+    """The recipe that a TOML text says. Raises BadRecipe with every fault, BadPin."""
+    import tomllib
+
+    from monolisp.sources.pin import parse_pin
+
+    file = f"recipes/{name}.toml"
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadRecipe(file=file, reason=error) from error
+    faults = _faults(table, _KEYS, "") + [f"{key} is missing" for key in _NEEDED if key not in table]
+    said = table.get("build")
+    build = said if isinstance(said, dict) else {}
+    faults += _faults(build, _BUILD_KEYS, "build.")
+    steps = build.get("step", [])
+    for number, step in enumerate(steps if isinstance(steps, list) else [], 1):
+        faults += (
+            _faults(step, _STEP_KEYS, f"build.step {number}: ") if isinstance(step, dict) else ["step is no table"]
+        )
+    if build.get("system") not in _SYSTEMS:
+        faults.append(f"build.system must be one of {', '.join(_SYSTEMS)}")
+    if "source" not in table and build.get("system") != "libcxx":
+        faults.append("source is missing")
+    if faults:
+        raise BadRecipe(file=file, reason="; ".join(faults))
+    return Recipe(
+        name=name,
+        summary=table["summary"],
+        **{key: tuple(table.get(key, ())) for key in _LISTS},
+        seconds=float(table.get("seconds", 10)),
+        source=parse_pin(table["source"], file) if "source" in table else None,
+        build=_build(build),
+        text=text,
+    )
+
+
+def _build(table: Mapping[str, object]) -> Build:
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items() if key != "step"}
+    told = table.get("step", [])
+    assert isinstance(told, list)
+    steps = tuple(Step(tuple(step["run"]), step.get("directory", ".")) for step in told)
+    return Build(**plain, step=steps)  # type: ignore[arg-type]
+
+
+def _faults(table: Mapping[str, object], known: Mapping[str, object], label: str) -> list[str]:
+    """What is wrong with the keys of `table`, and with the types of its values."""
+    from difflib import get_close_matches
+
+    found = []
+    for key, value in table.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            found.append(f"unknown key {label}{key}" + (f" (did you mean {near[0]}?)" if near else ""))
+        elif not isinstance(value, known[key]):  # type: ignore[arg-type]
+            found.append(f"{label}{key} has the wrong type")
+        elif isinstance(value, list) and key != "step" and not all(isinstance(item, str) for item in value):
+            found.append(f"{label}{key} must be a list of strings")
+    return found
+
+
+def ordered(names: Sequence[str], recipes: Mapping[str, Recipe] | None = None) -> list[Recipe]:
+    """`names` and everything they depend on: whatever needs another comes before it, as linkers want archives.
+
+    Raises NoSuchRecipe, RecipeCycle.
+    """
+    from monolisp.errors import RecipeCycle
+
+    found: dict[str, Recipe] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in path:
+            raise RecipeCycle(cycle=" → ".join([*path[path.index(name) :], name]))
+        if name in found:
+            return
+        recipe = recipes[name] if recipes is not None and name in recipes else find_recipe(name)
+        path.append(name)
+        for other in recipe.depends:
+            visit(other)
+        path.pop()
+        found[name] = recipe
+
+    for name in names:
+        visit(name)
+    return list(reversed(found.values()))

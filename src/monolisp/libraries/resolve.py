@@ -1,0 +1,69 @@
+"""Which recipe answers to a name: a library's, a header's, a pkg-config package's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from monolisp.errors import NoSuchRecipe
+from monolisp.libraries.recipe import Recipe, all_recipes, recipe_names
+
+# What a loader is asked for that is part of every static executable already: musl's libc holds it all.
+_LIBC = frozenset({"libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv", "libcrypt", "libxnet"})
+_ENDING = re.compile(r"\.so(\.[0-9A-Za-z_.-]+)?$|\.(dylib|dll)$", re.IGNORECASE)
+_VERSION = re.compile(r"[-_.]?[0-9][0-9._-]*$")
+
+
+def is_foreign_to_linux(name: str) -> bool:
+    """Whether `name` is one that only another system's loader would find."""
+    return name.lower().endswith((".dylib", ".dll")) or ".framework" in name
+
+
+def stems(name: str) -> list[str]:
+    """What a library may be called once ending and version are taken off: "libssl.so.1.1" → libssl; the longest first,
+    because a number may belong to the name ("libsqlite3.so.0" → libsqlite3, libsqlite)."""
+    plain = _ENDING.sub("", name.rpartition("/")[2])
+    without = _VERSION.sub("", plain)
+    return list(dict.fromkeys(part for part in (plain, without) if part))
+
+
+def is_libc(name: str) -> bool:
+    return any(stem in _LIBC for stem in stems(name))
+
+
+def by_soname(name: str) -> Recipe | None:
+    """The recipe that answers to the library `name`, in whatever spelling."""
+    recipes = all_recipes().values()
+    for stem in stems(name):
+        for recipe in recipes:
+            if stem in recipe.sonames or (not stem.startswith("lib") and f"lib{stem}" in recipe.sonames):
+                return recipe
+    return None
+
+
+def by_header(name: str) -> Recipe | None:
+    """The recipe that installs the header `name` ("openssl/ssl.h"; a directory among its headers stands for all)."""
+    for recipe in all_recipes().values():
+        if any(name == header or (header.endswith("/") and name.startswith(header)) for header in recipe.headers):
+            return recipe
+    return None
+
+
+def by_package(name: str) -> Recipe | None:
+    """The recipe that answers when pkg-config is asked for `name`."""
+    return next((recipe for recipe in all_recipes().values() if name in recipe.packages), None)
+
+
+def nearest(name: str, among: Iterable[str] | None = None) -> Sequence[str]:
+    """Names of recipes that look like `name`."""
+    known = {soname.removeprefix("lib"): recipe.name for recipe in all_recipes().values() for soname in recipe.sonames}
+    known |= {recipe: recipe for recipe in (among or recipe_names())}
+    plain = stems(name)[-1].removeprefix("lib") if stems(name) else name
+    return list(dict.fromkeys(known[match] for match in get_close_matches(plain, known, n=3)))
+
+
+def no_such_recipe(name: str) -> NoSuchRecipe:
+    near = nearest(name)
+    suggestion = f"did you mean {' or '.join(near)}?" if near else "`monolisp library list` shows every recipe"
+    return NoSuchRecipe(name=name, suggestion=suggestion)
