@@ -20,6 +20,8 @@ from monolisp import __version__
 from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
 from monolisp.linkage.sizes import Sizes
+from monolisp.lock import FILE as LOCK
+from monolisp.lock import Lock, read_lock
 from monolisp.project import Project, embedded_files
 from monolisp.store import digest_of, locked
 from monolisp.target import Target
@@ -28,6 +30,9 @@ from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolc
 from monolisp.toolchain.version import DEFAULT
 
 if TYPE_CHECKING:
+    from monolisp.libraries.desk import Wishes
+    from monolisp.libraries.supply import Foreign
+    from monolisp.link.program import Program
     from monolisp.lisp.session import Loaded, Saved
 
 
@@ -49,19 +54,24 @@ class Plan:
     output: Path
     settings: str
     record: Path
+    lock: Path
     steps: tuple[Step, ...]
     earlier: Record | None
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a build made. `fresh` is false when there was nothing to do; `seconds` is what each step took."""
+    """What a build made. `fresh` is false when there was nothing to do; `libraries` are those linked in, each with the
+    names by which the program asks for it; `undefined` are C functions that nothing defines; `seconds` is what each
+    step took."""
 
     output: Path
     fresh: bool
     size: int
     entry: str | None
     toolchain: str
+    libraries: Mapping[str, list[str]] = field(default_factory=dict)
+    undefined: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -82,7 +92,8 @@ def plan_build(project: Project, target: Target, machine: Machine, always: bool 
     if always and not stale:
         stale = ["--always was given"]
     steps = (*_toolchain_step(toolchain, there), *_program_steps(stale))
-    return Plan(project, toolchain, output, settings, record_path, steps, earlier)
+    lock = project.directory / LOCK
+    return Plan(project, toolchain, output, settings, record_path, lock, steps, earlier)
 
 
 def ours() -> list[str]:
@@ -131,25 +142,57 @@ def default_output(project: Project, earlier: Record | None) -> Path:
     return Path.cwd() / (told or project.default_name)
 
 
-def build(plan: Plan, machine: Machine) -> Result:
-    """Carry out a plan: the executable gets its name only when it is complete and verified."""
+def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
+    """Carry out a plan: the executable gets its name only when it is complete and verified. `update` takes no heed of
+    the versions in monolisp.lock."""
     if not plan.steps and plan.earlier is not None:
         entry = plan.earlier.result.get("entry")
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output)
+    from monolisp.libraries.desk import Desk
     from monolisp.lisp.session import Saved, load_program
 
     watch = Stopwatch({})
     with watch.step("toolchain"):
         toolchain = ensure_toolchain(plan.toolchain, machine)
-    with machine.store.workspace() as folder, candidate(plan.output, "core") as beside:
+    lock = {} if update else read_lock(plan.lock)
+    with (
+        machine.store.workspace() as folder,
+        candidate(plan.output, "core") as beside,
+        Desk(_wishes(plan.project), toolchain, machine) as desk,
+    ):
+        with watch.step("libraries"):
+            desk.prepare(_locked(lock, plan.lock))
         code = _earlier_code(plan)
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
-            loaded = load_program(plan.project, toolchain, machine, folder, saved, _get_ready)
+            loaded = load_program(plan.project, toolchain, machine, folder, saved, desk, _get_ready)
+        foreign = desk.foreign([*plan.project.exports, *loaded.exports])
         output = _final_output(plan, loaded.build_pathname)
-        linked = _publish(saved, output, plan, machine, watch)
-    return _finish(plan, machine, output, loaded, linked, watch)
+        linked = _publish(saved, foreign, output, plan, machine, watch)
+    _keep_lock(plan.lock, lock, foreign)
+    return _finish(plan, machine, output, loaded, linked, foreign, watch)
+
+
+def _wishes(project: Project) -> Wishes:
+    from monolisp.libraries.desk import Wishes
+
+    return Wishes(project.libraries, project.archives, project.include, project.absent)
+
+
+def _locked(lock: Lock, file: Path) -> list[str]:
+    if not lock:
+        return []
+    from monolisp.libraries.locking import locked_recipes
+
+    return locked_recipes(lock, file)
+
+
+def _keep_lock(path: Path, lock: Lock, foreign: Foreign) -> None:
+    if any(supply.recipe for supply in foreign.supplies):
+        from monolisp.libraries.locking import keep_lock
+
+        keep_lock(path, lock, foreign.supplies)
 
 
 def _earlier_code(plan: Plan) -> Path | None:
@@ -160,14 +203,14 @@ def _earlier_code(plan: Plan) -> Path | None:
     return Path(told) if told and Path(told).is_file() else None
 
 
-def _publish(saved: Saved, output: Path, plan: Plan, machine: Machine, watch: Stopwatch) -> Path:
+def _publish(saved: Saved, foreign: Foreign, output: Path, plan: Plan, machine: Machine, watch: Stopwatch) -> Program:
     """Link, verify, and only then give the executable its name. Returns the linked code."""
     from monolisp.link.link import link
 
     with candidate(output, "linked") as path:
         with watch.step("link"):
             sizes = Sizes(plan.project.heap, plan.project.stack)
-            linked = link(saved, sizes, plan.toolchain, machine, path)
+            linked = link(saved, foreign, sizes, plan.toolchain, machine, path)
         with watch.step("verify"), _meanwhile(lambda: saved.path.unlink(missing_ok=True)):
             require_static(path, plan.toolchain.target)
         path.rename(output)
@@ -205,18 +248,43 @@ class Stopwatch:
         self.seconds[name] = round(time.monotonic() - begin, 4)
 
 
-def _finish(plan: Plan, machine: Machine, output: Path, loaded: Loaded, linked: Path, watch: Stopwatch) -> Result:
+def _finish(
+    plan: Plan, machine: Machine, output: Path, loaded: Loaded, linked: Program, foreign: Foreign, watch: Stopwatch
+) -> Result:
     """Keep the record that lets the next build see that nothing changed."""
     # What an earlier build read counts still: compiled files that were good then were not made again now.
     files = loaded.files | (frozenset(plan.earlier.files) if plan.earlier else frozenset())
     without = (machine.store.root, plan.toolchain.path)
     told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
-    told |= {"toolchain": plan.toolchain.digest, "code": str(linked)}
+    told |= {"toolchain": plan.toolchain.digest, "code": str(linked.path)}
     with watch.step("record"):
         record = record_of(plan.settings, files, loaded.directories, plan.project.directory, without, output, told)
         write_record(plan.record, record)
     digest = plan.toolchain.digest
-    return Result(output, True, record.output.size, loaded.entry, digest, loaded.warnings, watch.seconds)
+    libraries = linked_libraries(linked, foreign)
+    undefined = undefined_names(linked, plan.toolchain)
+    warnings = loaded.warnings
+    return Result(output, True, record.output.size, loaded.entry, digest, libraries, undefined, warnings, watch.seconds)
+
+
+def linked_libraries(program: Program, foreign: Foreign) -> dict[str, list[str]]:
+    """Label → names asked for, of every library that something in the executable came from or was asked for."""
+    origins = {entry.origin for entry in program.linkage}
+    used = [supply for supply in foreign.supplies if supply.label in origins or supply.label in foreign.asked.values()]
+    return {
+        supply.label: sorted(name for name, label in foreign.asked.items() if label == supply.label) for supply in used
+    }
+
+
+def undefined_names(program: Program, toolchain: Toolchain) -> tuple[str, ...]:
+    """What the program refers to and nothing defines, beyond what SBCL itself refers to."""
+    from monolisp.lisp.corefile import linkage_of
+
+    lacking = [entry.name for entry in program.linkage if entry.origin is None]
+    if not lacking:
+        return ()
+    own = {entry.name for entry in linkage_of(toolchain.core)}
+    return tuple(name for name in lacking if name not in own)
 
 
 def _final_output(plan: Plan, build_pathname: str | None) -> Path:

@@ -127,6 +127,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--sbcl", metavar="VERSION", help="SBCL version")
     add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
+    _library_options(build)
     add("--always", action="store_true", help="build even when nothing changed")
     _fetch_options(build)
     add("--dry-run", action="store_true", help="print the plan and do nothing")
@@ -134,6 +135,28 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
     build.set_defaults(run=run_build)
+
+
+def _library_options(build: argparse.ArgumentParser) -> None:
+    add = build.add_argument
+    add("--with", dest="with_", action="append", metavar="LIBRARY", help="link these foreign libraries (a,b,c)")
+    add("--with-archive", action="append", metavar="FILE", help="link a static archive of your own")
+    add("--soname", action=_Soname, metavar="NAME", help="what the archive before answers to, such as libfoo.so.1")
+    add("--include", action="append", metavar="DIR", help="look for C headers in DIR as well")
+    add("--absent", action="append", metavar="LIBRARY", help="do without a library: calling into it is a Lisp error")
+    add("--export", action="append", metavar="SYMBOL", help="let the program look a C symbol up by name")
+    add("--update", action="store_true", help="write monolisp.lock anew")
+
+
+class _Soname(argparse.Action):
+    """--soname belongs to the --with-archive before it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, value: Any, _: Any = None) -> None:
+        from monolisp.project import AS
+
+        if not options.with_archive or AS in options.with_archive[-1]:
+            parser.error("--soname follows the --with-archive that it is for")
+        options.with_archive[-1] += AS + str(value)
 
 
 def _eval_before(form: str) -> tuple[str, str]:
@@ -236,7 +259,7 @@ def run_build(options: argparse.Namespace) -> int:
     if options.dry_run:
         return int(Exit.OK)
     try:
-        result = build(plan, machine)
+        result = build(plan, machine, options.update)
     finally:
         progress.close()
     _print_result(result, options.json)
@@ -254,6 +277,9 @@ def _print_result(result: Result, as_json: bool) -> None:
 
     from monolisp.store import sha256_file
 
+    if result.undefined:
+        named = ", ".join(result.undefined[:8]) + (" …" if len(result.undefined) > 8 else "")
+        print(f"note: nothing defines {named}; calling it is a Lisp error", file=sys.stderr)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if as_json:
@@ -262,6 +288,9 @@ def _print_result(result: Result, as_json: bool) -> None:
         print(json.dumps({"schema": "monolisp-build-1", **fields}))
     elif result.fresh:
         print(f"{_shown(result.output)}: {result.size / 1e6:.1f} MB, truly static")
+        if result.libraries:
+            linked = (f"{label} ({', '.join(names)})" if names else label for label, names in result.libraries.items())
+            print("linked: " + ", ".join(linked))
     else:
         print(f"{_shown(result.output)}: up to date")
 

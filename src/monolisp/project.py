@@ -19,6 +19,8 @@ from monolisp.errors import (
 )
 
 FILE = "monolisp.toml"
+# Between an archive and the library's name that it answers to.
+AS = " as "
 Before = tuple[Literal["eval", "load"], str]
 
 
@@ -27,6 +29,8 @@ class Settings:
     """Everything monolisp.toml may say; its field names are the legal keys (with - for _). None: not said.
 
     `heap`, `stack`, `build_heap` are sizes such as "4GiB"; `embed` are file patterns relative to the project file.
+    `with_` are recipes, `with_archive` archives ("libfoo.a" or "libfoo.a as libfoo.so.1"), `absent` libraries to do
+    without, `export` C symbols that the program looks up by name.
     """
 
     system: str | None = None
@@ -42,6 +46,11 @@ class Settings:
     registries: tuple[str, ...] | None = None
     quicklisp: str | None = None
     debugger: bool | None = None
+    with_: tuple[str, ...] | None = None
+    with_archive: tuple[str, ...] | None = None
+    include: tuple[str, ...] | None = None
+    absent: tuple[str, ...] | None = None
+    export: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,11 @@ class Project:
     registries: tuple[Path, ...] = ()
     before: tuple[Before, ...] = ()
     debugger: bool = False
+    libraries: tuple[str, ...] = ()
+    archives: tuple[tuple[Path, str], ...] = ()
+    include: tuple[Path, ...] = ()
+    absent: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
 
     @property
     def default_name(self) -> str:
@@ -81,7 +95,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def parse_settings(table: Mapping[str, Any], file: str) -> Settings:
-    known = {field.name.replace("_", "-"): field for field in fields(Settings)}
+    known = {field.name.rstrip("_").replace("_", "-"): field for field in fields(Settings)}
     said: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
@@ -145,7 +159,32 @@ def resolve_project(
         registries=tuple(trees),
         before=before,
         debugger=bool(settings.debugger),
+        libraries=_listed(settings.with_),
+        archives=tuple(_archive(entry, here) for entry in settings.with_archive or ()),
+        include=tuple(_directory("--include", entry, here) for entry in settings.include or ()),
+        absent=_listed(settings.absent),
+        exports=_listed(settings.export),
     )
+
+
+def _listed(entries: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names that may also be written with commas between them."""
+    return tuple(name.strip() for entry in entries or () for name in entry.split(",") if name.strip())
+
+
+def _archive(entry: str, here: Path) -> tuple[Path, str]:
+    """An archive of the user's and the name it answers to: "lib/libfoo.a", or "lib/libfoo.a as libfoo.so.1"."""
+    file, _, soname = entry.partition(AS)
+    path = here / file
+    if not _is_file(path):
+        raise NoSuchFile(file=file, reason="--with-archive names a static archive (.a) or an object file (.o)")
+    return path, soname or path.stem
+
+
+def _directory(option: str, entry: str, here: Path) -> Path:
+    if not (here / entry).is_dir():
+        raise NoSuchFile(file=entry, reason=f"{option} names a directory")
+    return here / entry
 
 
 def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Path, ...], str | None, Path]:

@@ -26,9 +26,9 @@ _EPOCH = "1700000000"
 _PREFIX = "/usr"
 # Thread-local variables through a function call: a build runtime takes a library in while it runs, and so could not
 # give it a place in the thread area that the linker laid out. See linkage/emutls.c.
-_CFLAGS = ("-O2", "-g0", "-fno-sanitize=undefined", "-femulated-tls", "-ffunction-sections", "-fdata-sections")
+CFLAGS = ("-O2", "-g0", "-fno-sanitize=undefined", "-femulated-tls", "-ffunction-sections", "-fdata-sections")
 # What a script may call the C compiler, whatever CC says.
-_COMPILERS = {"cc": "cc", "gcc": "cc", "clang": "cc", "c++": "c++", "g++": "c++", "clang++": "c++"}
+COMPILERS = {"cc": "cc", "gcc": "cc", "clang": "cc", "c++": "c++", "g++": "c++", "clang++": "c++"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Workshop:
     @property
     def env(self) -> dict[str, str]:
         """The whole environment of a build: our tools first on PATH, nothing of the user's."""
-        flags = " ".join([*_CFLAGS, *map(self.fill, self.recipe.build.cflags)])
+        flags = " ".join([*CFLAGS, *map(self.fill, self.recipe.build.cflags)])
         own = {name: self.fill(value) for name, value in (self.recipe.build.environment or {}).items()}
         return {
             **self.zig.env,
@@ -133,11 +133,11 @@ def prepare(shop: Workshop, archive: Path | None) -> None:
         "pkg-config": [pkgconf(), "--static"],
         "strip": ["true"],
         # For programs that the build itself runs.
-        "build-cc": [shop.zig.program, "cc", "-target", f"{os.uname().machine}-linux-musl", *_CFLAGS],
+        "build-cc": [shop.zig.program, "cc", "-target", f"{os.uname().machine}-linux-musl", *CFLAGS],
     }
     prefix_map = f"-ffile-prefix-map={shop.work}=."
-    for name, language in _COMPILERS.items():
-        tools[name] = [shop.zig.program, language, "-target", shop.target.triple, *_CFLAGS, prefix_map]
+    for name, language in COMPILERS.items():
+        tools[name] = [shop.zig.program, language, "-target", shop.target.triple, *CFLAGS, prefix_map]
     for name, argv in tools.items():
         script = shop.work / "bin" / name
         script.write_text(f'#!/bin/sh\nexec {shlex.join(str(part) for part in argv)} "$@"\n', encoding="utf-8")

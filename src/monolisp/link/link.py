@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monolisp.libraries.supply import Foreign
 from monolisp.link.compose import complete, compose
-from monolisp.link.program import LINKAGE_SECTION, link_program, linkage_note
+from monolisp.link.program import LINKAGE_SECTION, Program, link_program, linkage_note
 from monolisp.linkage.sizes import Sizes
 from monolisp.lisp.corefile import core_span
 from monolisp.lisp.session import Saved
@@ -13,19 +14,20 @@ from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 
-def link(saved: Saved, sizes: Sizes, toolchain: Toolchain, machine: Machine, output: Path) -> Path:
+def link(saved: Saved, foreign: Foreign, sizes: Sizes, toolchain: Toolchain, machine: Machine, output: Path) -> Program:
     """Write the executable of a saved core to `output`; returns the linked code in it.
 
     Lisp may have written the core behind the code that an earlier build was linked with: if that is still the right
-    code, the file is complete but for its section headers. Raises BadCore, LinkFailed, OSError.
+    code, the file is complete but for its section headers. Raises BadCore, LinkFailed, SymbolClash, MissingInArchive,
+    OSError.
     """
-    program = link_program(saved.path, sizes, toolchain, machine)
+    program = link_program(saved.path, foreign, sizes, toolchain, machine)
     notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
     alignment = toolchain.target.core_alignment
     span = core_span(saved.path)
     if saved.code != program.path or span.begin % alignment:
         compose(program.path, saved.path, alignment, notes, output, span)
-        return program.path
+        return program
     complete(saved.path, span, alignment, notes)
     saved.path.rename(output)
-    return program.path
+    return program

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.errors import LinkFailed
+from monolisp.errors import LinkFailed, MissingInArchive, MonolispError, SymbolClash
+from monolisp.libraries.supply import Foreign, Supply, require_distinct
 from monolisp.linkage.names import origin_of
 from monolisp.linkage.sizes import Sizes
 from monolisp.linkage.sources import c_source
@@ -22,6 +24,7 @@ from monolisp.toolchain.zig import Zig, find_zig
 
 LINKAGE_SECTION = "monolisp.linkage"
 _C_FILES = ("dl.c", "program.c")
+_C_FILES_OF_LIBRARIES = ("emutls.c",)
 # The stack of a thread that a C library starts, in bytes: musl's own default is 128 KiB.
 _C_THREAD_STACK = 8 << 20
 
@@ -34,20 +37,26 @@ class Program:
     linkage: Sequence[Linked]
 
 
-def resolve(names: Sequence[ForeignName], toolchain: Toolchain) -> list[Linked]:
+def resolve(names: Sequence[ForeignName], toolchain: Toolchain, supplies: Sequence[Supply] = ()) -> list[Linked]:
     """Say for each name of a core's linkage table what will define it, if anything."""
-    return [Linked(entry.name, entry.kind, origin_of(entry.name, toolchain.names)) for entry in names]
+    providers = _providers(toolchain, supplies)
+    return [Linked(entry.name, entry.kind, origin_of(entry.name, providers)) for entry in names]
 
 
-def link_program(
-    core: Path, sizes: Sizes, toolchain: Toolchain, machine: Machine, exports: Sequence[str] = ()
-) -> Program:
-    """Link what `core` needs. The result is kept: the same names and sizes need no second link. Raises LinkFailed."""
+def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchain, machine: Machine) -> Program:
+    """Link what `core` needs. The result is kept: the same names and sizes need no second link.
+
+    Raises SymbolClash, MissingInArchive, LinkFailed.
+    """
     target = toolchain.target
-    linkage = resolve(linkage_of(core), toolchain)
-    tables = program_table(linkage, sizes, exports=exports)
-    sources = {"tables.c": tables, **{name: c_source(name) for name in (*_C_FILES, "tables.h")}}
-    digest = digest_of(["program", toolchain.digest, sources, _C_THREAD_STACK])
+    linkage = resolve(linkage_of(core), toolchain, foreign.supplies)
+    require_distinct([entry.name for entry in linkage], foreign.supplies)
+    exports = [name for name in foreign.exports if origin_of(name, _providers(toolchain, foreign.supplies))]
+    tables = program_table(linkage, sizes, sorted(foreign.asked), exports)
+    files = (*_C_FILES, *(_C_FILES_OF_LIBRARIES if foreign.supplies else ()))
+    sources = {"tables.c": tables, **{name: c_source(name) for name in (*files, "tables.h")}}
+    supplied = [supply.digest for supply in foreign.supplies]
+    digest = digest_of(["program", toolchain.digest, sources, supplied, _C_THREAD_STACK])
 
     def make(directory: Path) -> None:
         zig = find_zig(machine.store, machine.path)
@@ -57,23 +66,51 @@ def link_program(
         for compiled in objects:
             zig.compile(target, compiled.with_suffix(".c"), compiled, machine.runner)
         program = directory / "program"
-        _link(objects, program, toolchain, zig, machine.runner)
+        _link(objects, foreign.supplies, program, toolchain, zig, machine.runner)
         # Lisp writes a core behind it, at the next page of its own kind.
         os.truncate(program, -(-program.stat().st_size // target.core_alignment) * target.core_alignment)
 
     return Program(machine.store.entry("programs", digest, make) / "program", linkage)
 
 
-def _link(objects: Sequence[Path], output: Path, toolchain: Toolchain, zig: Zig, runner: Runner) -> None:
+def _providers(toolchain: Toolchain, supplies: Sequence[Supply]) -> dict[str, Mapping[str, str]]:
+    """Who defines what, in link order: libc's own names are libc's, whatever a library brings along."""
+    return {**toolchain.names, **{supply.label: supply.names for supply in supplies}}
+
+
+def _link(
+    objects: Sequence[Path],
+    supplies: Sequence[Supply],
+    output: Path,
+    toolchain: Toolchain,
+    zig: Zig,
+    runner: Runner,
+) -> None:
     start, libc = toolchain.libc
     target = toolchain.target
     flags = ["-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"]
     settings = ["noexecstack", f"stack-size={_C_THREAD_STACK}", f"max-page-size={target.page_size}"]
-    inputs: list[str | Path] = [start, *objects, toolchain.runtime_object, "--start-group", *libc, "--end-group"]
+    archives = [archive for supply in supplies for archive in supply.archives]
+    inputs: list[str | Path] = [start, *objects, toolchain.runtime_object, "--start-group", *libc, *archives]
+    inputs.append("--end-group")
     argv = zig.ld(*flags, *(part for setting in settings for part in ("-z", setting)), "-o", output, *inputs)
     done = runner(Command(argv, zig.env, cwd=output.parent))
     if done.returncode != 0:
-        raise LinkFailed(reason=done.text[-2000:])
+        raise explained(done.text)
+
+
+def explained(text: str) -> MonolispError:
+    """The error that the linker's complaints mean. Source: LLD's messages, 19."""
+    clash = re.search(r"duplicate symbol: (\S+)\n>>> defined at .*\n(?:>>> +.*\n)*?>>> +(.*)\n>>> defined at", text)
+    places = re.findall(r"^>>> +(\S+\.a):?\(?|in archive (\S+)", text, re.MULTILINE)
+    archives = list(dict.fromkeys(Path(one or other).name for one, other in places))
+    if clash and len(archives) > 1:
+        return SymbolClash(name=clash[1], first=archives[0], second=archives[1])
+    undefined = re.findall(r"undefined symbol: (\S+)", text)
+    if undefined:
+        detail = f"{', '.join(archives) or 'a library'} refers to it"
+        return MissingInArchive(names=", ".join(dict.fromkeys(undefined)), detail=detail)
+    return LinkFailed(reason=text[-2000:])
 
 
 def linkage_note(linkage: Sequence[Linked]) -> bytes:

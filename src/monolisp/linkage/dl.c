@@ -1,13 +1,17 @@
 /* dlopen, dlsym, dlclose and dlerror for a program that has no loader.
 
    They answer from two tables that the linker fills: the names of the libraries that are inside, and a sorted table
-   of the names that may be looked up. In a build runtime the second holds everything; in a finished executable it
-   holds only what was exported on request. */
+   of the names that may be looked up. In a build runtime the second holds everything, and what is in neither table is
+   asked for at the desk (desk.c); in a finished executable the second holds only what the program looks up by name. */
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include "tables.h"
+
+/* Only a build runtime has these: see desk.c. */
+extern int monolisp_desk_open(const char *name, char *message, size_t size) __attribute__((weak));
+extern void *monolisp_desk_symbol(const char *name) __attribute__((weak));
 
 static _Thread_local char message[512];
 static _Thread_local int failed;
@@ -38,6 +42,8 @@ void *dlopen(const char *file, int mode)
         if (strcmp(file, monolisp_libraries[i]) == 0)
             return (void *)&monolisp_libraries[i];
     snprintf(message, sizeof message, "%s is not inside this static executable, and it cannot load libraries", file);
+    if (monolisp_desk_open != NULL && monolisp_desk_open(file, message, sizeof message))
+        return (void *)monolisp_libraries;
     failed = 1;
     return NULL;
 }
@@ -48,6 +54,9 @@ void *dlsym(void *restrict handle, const char *restrict name)
     const struct monolisp_symbol *symbol = look_up(name);
     if (symbol != NULL)
         return symbol->address;
+    void *address = monolisp_desk_symbol != NULL ? monolisp_desk_symbol(name) : NULL;
+    if (address != NULL)
+        return address;
     snprintf(message, sizeof message, "%s is not in this static executable", name);
     failed = 1;
     return NULL;

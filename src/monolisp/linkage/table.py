@@ -11,6 +11,8 @@ from monolisp.linkage.sizes import Sizes
 # Names that are answered by ours, that would pull libc's loader stubs in beside ours, or that are nobody's to call.
 OURS = ("dlclose", "dlerror", "dlopen", "dlsym")
 WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini"})
+# What images of libraries refer to besides (linkage/image.py).
+FOR_IMAGES = ("__emutls_get_address", "monolisp_missing")
 # In a build runtime these report what they read: see record.c.
 RECORDED = {"open": "monolisp_record_open", "sb_opendir": "monolisp_record_opendir"}
 
@@ -26,7 +28,7 @@ class Linked:
 
 def everything_table(names: Iterable[str], libraries: Sequence[str] = ()) -> str:
     """The tables of a build runtime: every name can be looked up."""
-    wanted = sorted((set(names) - WITHHELD) | set(OURS), key=str.encode)
+    wanted = sorted((set(names) - WITHHELD) | {*OURS, *FOR_IMAGES}, key=str.encode)
     return _table({name: RECORDED.get(name, name) for name in wanted}, libraries)
 
 

@@ -184,7 +184,10 @@
     (eval `(defmethod ,perform :before ((operation t) (component ,file-class))
              (declare (ignore operation))
              (setf *file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)) *line* nil)
-             (tell "file" :file *file*)))))
+             (watch-cffi)
+             (tell "file" :file *file*
+                          :system (,(find-symbol "COMPONENT-NAME" "ASDF")
+                                   (,(find-symbol "COMPONENT-SYSTEM" "ASDF") component)))))))
 
 (defun unwatch-files ()
   (let* ((perform (fdefinition (find-symbol "PERFORM" "ASDF")))
@@ -225,6 +228,60 @@
   (let ((registry (symbol-value (find-symbol "*SOURCE-REGISTRY*" "ASDF/SOURCE-REGISTRY"))))
     (when (hash-table-p registry)
       (sort (loop for name being the hash-keys of registry collect name) #'string<))))
+
+;;; C symbols that a program looks up by name while it runs
+
+(defvar *looked-up* (make-hash-table :test 'equal :synchronized t)
+  "The names of C symbols that were looked up as names, or will be: not those that calls refer to.")
+
+(defun note-name (name)
+  (when (stringp name)
+    (setf (gethash name *looked-up*) t))
+  name)
+
+(defun watch-names ()
+  (sb-int:encapsulate 'sb-sys:find-foreign-symbol-address 'monolisp
+                      (lambda (function name)
+                        (note-name name)
+                        (funcall function name))))
+
+(defun unwatch-names ()
+  (sb-int:unencapsulate 'sb-sys:find-foreign-symbol-address 'monolisp))
+
+(defvar *cffi-watched* nil)
+
+(defun watch-cffi ()
+  "Once CFFI is there: a name that is written in a call of FOREIGN-SYMBOL-POINTER is noted when that code is loaded."
+  (let ((function (and (not *cffi-watched*) (find-package "CFFI") (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI"))))
+    (when (and function (fboundp function))
+      (setf *cffi-watched* t)
+      (unless (compiler-macro-function function)
+        (setf (compiler-macro-function function)
+              (lambda (form environment)
+                (declare (ignore environment))
+                (if (and (stringp (second form)) (not (eq (first form) 'funcall)))
+                    `(progn (load-time-value (note-name ,(second form)))
+                            (locally (declare (notinline ,function)) ,form))
+                    form)))))))
+
+(defun unwatch-cffi ()
+  (when *cffi-watched*
+    (let ((function (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI")))
+      (setf (compiler-macro-function function) nil))))
+
+(defun cffi-variables ()
+  "The names of the C variables that CFFI:DEFCVAR defines: looked up whenever they are used."
+  (let ((property (and (find-package "CFFI") (find-symbol "FOREIGN-VAR-NAME" "CFFI"))))
+    (when property
+      (do-all-symbols (symbol)
+        (note-name (get symbol property))))))
+
+(defun tell-exports ()
+  (unwatch-names)
+  (unwatch-cffi)
+  (cffi-variables)
+  (when (plusp (hash-table-count *looked-up*))
+    (tell "exports" :names (sort (loop for name being the hash-keys of *looked-up* collect name) #'string<))))
 
 ;;; The entry
 
@@ -366,8 +423,10 @@
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))
       (pushnew (intern feature "KEYWORD") *features*))
+    (watch-names)
     (load-watched job)
     (tell-sources)
+    (tell-exports)
     (embed (getf job :embed))
     (save (getf job :core) (getf job :code))))
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import termios
 import threading
+import time
+from array import array
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
+from monolisp.libraries.compilers import compilers
+from monolisp.libraries.desk import Desk
 from monolisp.lisp.events import Event, failure_of, parse_event
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
 from monolisp.process import Command, Finished
@@ -46,6 +53,12 @@ class Loaded:
     def build_pathname(self) -> str | None:
         """The output that the system asks for, as its definition says it."""
         return self._told("system", "build_pathname")
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The C symbols that the program looks up by name while it runs."""
+        event = next((event for event in self.events if event.name == "exports"), None)
+        return tuple(_listed(event, "names")) if event else ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -90,18 +103,20 @@ def load_program(
     machine: Machine,
     work: Path,
     saved: Saved,
+    desk: Desk,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Loaded:
     """Load `project` in the build runtime and save its core as `saved` says. `work` is a directory for passing things;
-    `meanwhile` is called once Lisp is at work.
+    `desk` answers what it asks for in C; `meanwhile` is called once Lisp is at work.
 
-    Raises what events.failure_of names, LispDied, LispFileInterrupted.
+    Raises what events.failure_of names, LispDied, LispFileInterrupted, and what went wrong at the desk.
     """
     job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
     job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
     form = f"(monolisp-build:run {sexp(job)})"
     argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
     ear = _Ear(machine.progress)
+    desk.where = ear.where
 
     def started(_: int) -> None:
         ear.listen()
@@ -111,6 +126,10 @@ def load_program(
         env = _environment(toolchain, machine) | {
             "MONOLISP_EVENTS_FD": str(ear.writing),
             "MONOLISP_RECORD_FD": str(recorder.fileno()),
+            "MONOLISP_DESK": str(desk.address),
+            "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",
+            "CC": "cc",
+            "CXX": "c++",
             "CL_SOURCE_REGISTRY": source_registry(project.registries, machine.environ.get("CL_SOURCE_REGISTRY", "")),
             "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain)),
         }
@@ -129,6 +148,9 @@ def load_program(
             raise LispFileInterrupted(place=place, reason="Ctrl-C") from interrupt
         finally:
             ear.close()
+    if desk.failure is not None:
+        raise desk.failure
+    _require_libraries(ear.events, desk)
     return _outcome(project, saved.path, done, ear.events, record, log)
 
 
@@ -147,14 +169,31 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     return Loaded(events, frozenset(files | told), frozenset(directories))
 
 
+def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
+    """A program that failed because a foreign library is not to be had: say which, and the ways out. Raises
+    NoRecipeFor."""
+    from monolisp.errors import NoRecipeFor
+    from monolisp.libraries.resolve import nearest
+
+    failed = next((event for event in events if event.name == "failed"), None)
+    missed = desk.missed(failed.text("condition")) if failed is not None else None
+    if failed is None or missed is None:
+        return
+    name, system, file = missed
+    near = nearest(name)
+    suggestion = f"is it {' or '.join(near)}? (--with NAME); or " if near else ""
+    place = f"{file} of the system {system}" if system else file or "the program"
+    raise NoRecipeFor(library=name, place=place, condition=failed.text("condition"), suggestion=suggestion)
+
+
 def _is_full(directory: Path) -> bool:
     """Whether the disk of `directory` has no room for another megabyte. SBCL does not say why it could not write."""
     room = os.statvfs(directory)
     return room.f_bavail * room.f_frsize < 1 << 20
 
 
-def _listed(event: Event) -> list[str]:
-    value = event.fields.get("files")
+def _listed(event: Event, field: str = "files") -> list[str]:
+    value = event.fields.get(field)
     return value if isinstance(value, list) else []
 
 
@@ -211,6 +250,22 @@ class _Ear:
                 self.events.append(event)
                 if event.name == "file":
                     self._progress.note(f"loading {event.text('file')}")
+
+    def where(self) -> tuple[str, str]:
+        """System and file being loaded now, as the events read so far say."""
+        for _ in range(100):
+            if not self._unread():
+                break
+            time.sleep(0.001)
+        event = self.last("file")
+        return (event.text("system"), event.text("file")) if event else ("", "")
+
+    def _unread(self) -> int:
+        """Bytes that Lisp has written and this thread has not read."""
+        room = array("i", [0])
+        with suppress(OSError):
+            fcntl.ioctl(self._reading, termios.FIONREAD, room)
+        return room[0]
 
     def last(self, name: str) -> Event | None:
         return next((event for event in reversed(self.events) if event.name == name), None)

@@ -30,7 +30,7 @@ from monolisp.toolchain.zig import CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-BUILD_RUNTIME = ("dl.c", "record.c")
+BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "emutls.c")
 
 
 @dataclass(frozen=True)

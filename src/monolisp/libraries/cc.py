@@ -1,0 +1,101 @@
+"""The C compiler that a Lisp build sees: zig cc, which asks the desk for headers and libraries it lacks.
+
+Run as a script of its own (`python -IS cc.py CONFIGURATION cc|c++|pkg-config ARGUMENT…`), once for each compilation,
+so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env.
+A shared library becomes a static archive under the name that was asked for: the loader of a build runtime takes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+_HEADER = re.compile(r"fatal error: '([^']+)' file not found")
+# What would let this machine's processor in, or means something to a dynamic linker only.
+_DROPPED = {"-m64", "-rdynamic", "-Wl,--export-dynamic", "-Wl,-E", "-march=native", "-mtune=native", "-mcpu=native"}
+_SHARED = {"-shared", "-dynamiclib", "-bundle"}
+
+
+def ask(what: str, name: str = "") -> list[str] | None:
+    """What the desk answers: a list, or None for no."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as desk:
+        desk.connect(os.environ["MONOLISP_DESK"])
+        desk.sendall(os.fsencode(f"{what}\t{name}\n"))
+        answer = desk.makefile(encoding="utf-8", errors="surrogateescape").readline().rstrip("\n")
+    return [part for part in answer[1:].split("\t") if part] if answer.startswith("+") else None
+
+
+def pkg_config(configuration: dict[str, object], arguments: list[str]) -> int:
+    folders = []
+    for argument in arguments:
+        if not argument.startswith("-") and not re.match(r"[<>=]|[0-9]", argument):
+            folders += ask("package", argument) or []
+    env = {**os.environ, "PKG_CONFIG_LIBDIR": ":".join(folders), "PKG_CONFIG_PATH": ""}
+    return subprocess.run([str(configuration["pkgconf"]), "--static", *arguments], env=env).returncode
+
+
+def compile_c(configuration: dict[str, object], language: str, arguments: list[str]) -> int:
+    arguments = [argument for argument in arguments if argument not in _DROPPED]
+    if _SHARED & set(arguments):
+        return make_archive(configuration, language, [word for word in arguments if word not in _SHARED])
+    for argument in arguments:
+        if re.fullmatch(r"-l\w.*", argument):
+            ask("library", f"lib{argument[2:]}.so")
+    return zig(configuration, language, without_libraries(arguments))
+
+
+def without_libraries(arguments: list[str]) -> list[str]:
+    """Programs that a groveler runs need headers, hardly ever code of a library: -lNAME stays for libc's own only."""
+    return [word for word in arguments if not re.fullmatch(r"-l\w.*", word) or word in ("-lc", "-lm", "-lpthread")]
+
+
+def zig(configuration: dict[str, object], language: str, arguments: list[str]) -> int:
+    """Compile, and again for as long as a header is missed that the desk can supply."""
+    flags = configuration["flags"]
+    env = {**os.environ, **configuration["env"]}  # type: ignore[dict-item]
+    missed: set[str] = set()
+    while True:
+        command = [configuration["zig"], language, "-target", configuration["target"], *flags]  # type: ignore[misc]
+        done = subprocess.run([*command, *(ask("flags") or []), *arguments], env=env, stderr=subprocess.PIPE)
+        text = done.stderr.decode("utf-8", "replace")
+        header = _HEADER.search(text)
+        if done.returncode == 0 or not header or header[1] in missed or ask("header", header[1]) is None:
+            sys.stderr.write(text)
+            return done.returncode
+        missed.add(header[1])
+
+
+def make_archive(configuration: dict[str, object], language: str, arguments: list[str]) -> int:
+    output = arguments[arguments.index("-o") + 1] if "-o" in arguments else "a.out"
+    objects = [word for word in arguments if word.endswith((".o", ".a")) and word != output]
+    sources = [word for word in arguments if word.endswith((".c", ".cc", ".cpp", ".cxx")) and word != output]
+    for word in arguments:
+        if re.fullmatch(r"-l\w.*", word):
+            ask("library", f"lib{word[2:]}.so")
+    for source in sources:
+        rest = [word for word in arguments if word not in sources and word not in objects]
+        place = rest.index("-o") if "-o" in rest else len(rest)
+        compiled = f"{output}.{len(objects)}.o"
+        code = zig(configuration, language, [*rest[:place], *rest[place + 2 :], "-c", source, "-o", compiled])
+        if code != 0:
+            return code
+        objects.append(compiled)
+    Path(output).unlink(missing_ok=True)
+    return subprocess.run([str(configuration["zig"]), "ar", "rcsL", output, *objects]).returncode
+
+
+def main() -> int:
+    configuration = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    name, arguments = sys.argv[2], sys.argv[3:]
+    if name == "pkg-config":
+        return pkg_config(configuration, arguments)
+    return compile_c(configuration, name, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

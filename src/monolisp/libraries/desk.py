@@ -1,0 +1,209 @@
+"""The desk: answers, while a program is being built, to what it asks for in C.
+
+Lisp's loader asks for libraries, the C compiler that grovelers start asks for headers, and pkg-config for packages.
+Recipes that answer are built then and there, linked as images for the running build runtime, and kept for the link.
+The questions come over a socket, one line each, and so do the answers: see linkage/desk.c and cc.py.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monolisp.errors import MonolispError
+from monolisp.libraries.ensure import ensure_libraries
+from monolisp.libraries.fixes import cflags_for
+from monolisp.libraries.recipe import Recipe, ordered
+from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, stems
+from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
+from monolisp.linkage.image import addresses, end_of, link_image
+from monolisp.process import Children
+from monolisp.store import digest_of, remove_tree
+from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.toolchain import Toolchain
+from monolisp.toolchain.zig import find_zig
+
+# Where the first image lies: above SBCL's lowest spaces and the heap of C, below what 31-bit addresses reach.
+_FIRST = 0x6000_0000
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of foreign libraries: recipe names, own archives (path, soname, both absolute or plain),
+    directories of headers, and libraries to do without."""
+
+    recipes: tuple[str, ...] = ()
+    archives: tuple[tuple[Path, str], ...] = ()
+    include: tuple[Path, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+class Desk:
+    """Open during one run of the build runtime; `where` tells (system, file) being loaded when something is asked."""
+
+    def __init__(self, wishes: Wishes, toolchain: Toolchain, machine: Machine) -> None:
+        self._wishes = wishes
+        self._toolchain = toolchain
+        self._children = Children(machine.runner)
+        self._machine = replace(machine, runner=self._children)
+        self._supplies: dict[str, Supply] = {}
+        self._images: dict[str, list[Path]] = {}
+        self._mapped: list[Path] = []
+        self._asked: dict[str, str] = {}
+        self._missed: dict[str, tuple[str, str]] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="monolisp-"))
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.where: Callable[[], tuple[str, str]] = lambda: ("", "")
+        self.failure: MonolispError | None = None
+
+    @property
+    def address(self) -> Path:
+        return self._folder / "desk"
+
+    def __enter__(self) -> Desk:
+        self._socket.bind(str(self.address))
+        self._socket.listen()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._children.__exit__(kind, *rest)
+        self._thread.join(timeout=5)
+        remove_tree(self._folder)
+
+    def foreign(self, exports: Sequence[str]) -> Foreign:
+        """What the program turned out to need. Recipes come in link order, behind what may need them."""
+        own = [supply for supply in self._supplies.values() if supply.recipe is None]
+        recipes = [supply.recipe for supply in self._supplies.values() if supply.recipe is not None]
+        libraries = [self._supplies[recipe.name] for recipe in ordered(recipes)]
+        return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
+
+    def missed(self, text: str) -> tuple[str, str, str] | None:
+        """The library that a failure with the message `text` is about: its name, and the system and file that asked."""
+        named = [name for name in self._missed if name in text]
+        name = named[0] if named else None
+        return (name, *self._missed[name]) if name is not None else None
+
+    # --- the conversation ------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                guest, _ = self._socket.accept()
+            except OSError:
+                return
+            with guest, suppress(OSError):
+                what, _, name = guest.makefile(encoding="utf-8", errors="surrogateescape").readline().partition("\t")
+                guest.sendall(os.fsencode(self._answer(what, name.rstrip("\n")) + "\n"))
+
+    def _answer(self, what: str, name: str) -> str:
+        answers = {"library": self._library, "header": self._header, "package": self._package, "flags": self._flags}
+        try:
+            return answers[what](name)
+        except MonolispError as error:
+            self.failure = self.failure or error
+            return "-" + error.what_text.replace("\n", " ")
+
+    def _library(self, name: str) -> str:
+        if is_libc(name) or self._is_absent(name):
+            self._asked[name] = ""
+            return "+"
+        label = self._find(name)
+        if label is None:
+            if not is_foreign_to_linux(name):
+                self._missed[name] = self.where()
+            return "-it is not inside this static program, and no recipe answers to it"
+        self._asked[name] = self._supplies[label].label
+        return "+" + "\t".join(map(str, self._images[label]))
+
+    def _header(self, name: str) -> str:
+        recipe = by_header(name)
+        return self._supplied_recipe(recipe, lambda supply: supply.include)
+
+    def _package(self, name: str) -> str:
+        recipe = by_package(name)
+        return self._supplied_recipe(recipe, lambda supply: [path.parent / "pkgconfig" for path in supply.archives[:1]])
+
+    def _supplied_recipe(self, recipe: Recipe | None, paths: Callable[[Supply], Sequence[Path]]) -> str:
+        if recipe is None:
+            return "-no recipe answers to it"
+        self._supply(recipe)
+        needed = [self._supplies[other.name] for other in ordered([recipe.name])]
+        return "+" + "\t".join(str(path) for supply in needed for path in paths(supply))
+
+    def _flags(self, _: str) -> str:
+        """What every compilation gets: where headers are, and what the system being loaded needs."""
+        system, _ = self.where()
+        include = [*self._wishes.include, *(path for supply in self._supplies.values() for path in supply.include)]
+        flags = [*(f"-I{path}" for path in dict.fromkeys(include)), *cflags_for(system)]
+        return "+" + "\t".join(flags)
+
+    # --- supplying -------------------------------------------------------------------------------------------------
+
+    def prepare(self, recipes: Sequence[str]) -> None:
+        """Have what is known beforehand: built side by side, and its headers in reach. Raises what building raises."""
+        wanted = list(dict.fromkeys([*recipes, *self._wishes.recipes]))
+        if wanted:
+            ensure_libraries(wanted, self._toolchain.target, self._machine)
+        for name in wanted:
+            self._supply(ordered([name])[0])
+
+    def _is_absent(self, name: str) -> bool:
+        without = {stem for entry in self._wishes.absent for stem in (entry, *stems(entry))}
+        return name in without or any(stem in without for stem in stems(name))
+
+    def _find(self, name: str) -> str | None:
+        """The label of the supply that answers to the library `name`, supplied now."""
+        for path, soname in self._wishes.archives:
+            if name in (soname, str(path)) or set(stems(name)) & set(stems(soname)):
+                return self._supply_archive(path, soname)
+        if name.startswith("/") and Path(name).is_file() and Path(name).read_bytes()[:8] == b"!<arch>\n":
+            return self._supply_archive(Path(name), name)
+        recipe = by_soname(name)
+        return self._supply(recipe) if recipe is not None else None
+
+    def _supply(self, recipe: Recipe) -> str:
+        if recipe.name not in self._supplies:
+            libraries = ensure_libraries([recipe.name], self._toolchain.target, self._machine)
+            for library in reversed(libraries):
+                if library.name not in self._supplies:
+                    self._supplies[library.name] = library_supply(library)
+                    self._map(library.name)
+            self._images[recipe.name] = [path for library in reversed(libraries) for path in self._images[library.name]]
+        return recipe.name
+
+    def _supply_archive(self, path: Path, label: str) -> str:
+        if label not in self._supplies:
+            self._supplies[label] = archive_supply(path, label, self._wishes.include, self._toolchain.target)
+            self._map(label)
+        return label
+
+    def _map(self, label: str) -> None:
+        """Link the image of a supply behind the last one, unless the store has it."""
+        supply = self._supplies[label]
+        base = end_of(self._mapped[-1]) if self._mapped else _FIRST
+        before = [path.parent.name for path in self._mapped]
+        digest = digest_of(["image", self._toolchain.digest, supply.digest, base, before])
+        zig = find_zig(self._machine.store, self._machine.path)
+        target = self._toolchain.target
+
+        def make(directory: Path) -> None:
+            known = addresses(self._toolchain.build_runtime)
+            for image in self._mapped:
+                known |= addresses(image)
+            helpers = [self._toolchain.path / "lib" / "libcompiler_rt.a"]
+            output = directory / "image"
+            link_image(supply.archives, base, known, helpers, output, target, zig, self._machine.runner)
+
+        self._mapped.append(self._machine.store.entry("images", digest, make) / "image")
+        self._images[label] = [self._mapped[-1]]

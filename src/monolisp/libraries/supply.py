@@ -1,0 +1,70 @@
+"""What is linked into a program besides SBCL and libc: libraries from recipes, archives of the user's or of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monolisp.errors import BadElf, SymbolClash, UnlinkableArchive
+from monolisp.libraries.library import Library
+from monolisp.linkage.names import names_in
+from monolisp.store import sha256_file
+from monolisp.target import Target
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Archives that answer to one name. `digest` says what is in them, `include` are directories of headers."""
+
+    label: str
+    archives: tuple[Path, ...]
+    names: Mapping[str, str]
+    digest: str
+    include: tuple[Path, ...] = ()
+    recipe: str | None = None
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a loaded program needs of the foreign world: `supplies` in link order, each name by which it asked for a
+    library → the label of what answered (empty: libc, or nothing on purpose), the symbols it looks up by name while
+    it runs, and what it asked for in vain."""
+
+    supplies: tuple[Supply, ...] = ()
+    asked: Mapping[str, str] = field(default_factory=dict)
+    exports: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+
+
+def library_supply(library: Library) -> Supply:
+    include = (library.include,)
+    return Supply(str(library), library.archives, library.names, library.digest, include, library.name)
+
+
+def archive_supply(path: Path, label: str, include: Sequence[Path], target: Target) -> Supply:
+    """The user's own archive or object file. Raises UnlinkableArchive."""
+    try:
+        content = path.open("rb")
+    except OSError as error:
+        raise UnlinkableArchive(file=path, reason=error.strerror or error, target=target.triple) from error
+    with content as stream:
+        magic = stream.read(20)
+    if magic[:4] == b"\x7fELF" and magic[16:18] != b"\1\0":
+        kind = "a shared library" if magic[16:18] == b"\3\0" else "a program"
+        raise UnlinkableArchive(file=path, reason=f"it is {kind}, which only a loader can use", target=target.triple)
+    try:
+        names = names_in(path)
+    except BadElf as error:
+        raise UnlinkableArchive(file=path, reason=error.why_text, target=target.triple) from error
+    if magic[:4] == b"\x7fELF" and int.from_bytes(magic[18:20], "little") != target.elf_machine:
+        raise UnlinkableArchive(file=path, reason="it is for another processor", target=target.triple)
+    return Supply(label, (path,), names, sha256_file(path), tuple(include))
+
+
+def require_distinct(names: Sequence[str], supplies: Sequence[Supply]) -> None:
+    """Each name that Lisp needs may come from one library only. Raises SymbolClash."""
+    for name in names:
+        definers = [supply for supply in supplies if name in supply.names]
+        if len(definers) > 1:
+            raise SymbolClash(name=name, first=definers[0].label, second=definers[1].label)
