@@ -86,7 +86,7 @@ def make_archive(configuration: dict[str, object], language: str, arguments: lis
             return code
         objects.append(compiled)
     Path(output).unlink(missing_ok=True)
-    return subprocess.run([str(configuration["zig"]), "ar", "rcsL", output, *objects]).returncode
+    return subprocess.run([str(configuration["zig"]), "ar", "qcsL", output, *objects]).returncode
 
 
 def main() -> int:

@@ -168,7 +168,7 @@ class Desk:
             if name in (soname, str(path)) or set(stems(name)) & set(stems(soname)):
                 return self._supply_archive(path, soname)
         if name.startswith("/") and Path(name).is_file() and Path(name).read_bytes()[:8] == b"!<arch>\n":
-            return self._supply_archive(Path(name), name)
+            return self._supply_archive(Path(name), self._label(Path(name)))
         recipe = by_soname(name)
         return self._supply(recipe) if recipe is not None else None
 
@@ -181,6 +181,11 @@ class Desk:
                     self._map(library.name)
             self._images[recipe.name] = [path for library in reversed(libraries) for path in self._images[library.name]]
         return recipe.name
+
+    def _label(self, path: Path) -> str:
+        """What an archive that the build itself made is called: its file's name, where that tells it apart."""
+        taken = self._supplies.get(path.name)
+        return path.name if taken is None or taken.archives == (path,) else str(path)
 
     def _supply_archive(self, path: Path, label: str) -> str:
         if label not in self._supplies:

@@ -103,6 +103,8 @@
 
 (defun on-unhandled (condition hook)
   (declare (ignore hook))
+  ;; The program may have bound *PRINT-READABLY*, as WITH-STANDARD-IO-SYNTAX does; few conditions print readably.
+  (setf *print-readably* nil)
   (print-backtrace-of condition)
   (let ((file (or *file* (and *load-truename* (namestring *load-truename*)))))
     (typecase condition
@@ -170,6 +172,7 @@
                (let ((form (read stream nil stream)))
                  (when (eq form stream) (return))
                  (eval form)
+                 (watch-asdf)
                  (when (eq (first *caught*) :error) (fail-compilation)))))
     ;; Where a script leaves *PACKAGE* is where its MAIN is looked for first.
     (setf *script-package* *package*)))
@@ -177,21 +180,34 @@
 (defun asdf (name &rest arguments)
   (apply (find-symbol name "ASDF") arguments))
 
+(defvar *watching* nil "True once ASDF tells which file it is at.")
+
+(defun watch-asdf ()
+  "Tell which file ASDF is at, from when ASDF is there."
+  (when (and (not *watching*) (find-package "ASDF") (find-symbol "PERFORM" "ASDF"))
+    (setf *watching* t)
+    (watch-files)))
+
 (defun watch-files ()
-  "Tell which file ASDF is at."
   (let ((perform (find-symbol "PERFORM" "ASDF"))
         (file-class (find-symbol "SOURCE-FILE" "ASDF")))
-    (eval `(defmethod ,perform :before ((operation t) (component ,file-class))
+    (eval `(defmethod ,perform :around ((operation t) (component ,file-class))
              (declare (ignore operation))
-             (setf *file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)) *line* nil)
-             (watch-cffi)
-             (tell "file" :file *file*
-                          :system (,(find-symbol "COMPONENT-NAME" "ASDF")
-                                   (,(find-symbol "COMPONENT-SYSTEM" "ASDF") component)))))))
+             (let ((*file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)))
+                   (*line* nil))
+               (watch-cffi)
+               (tell "file" :file *file*
+                            :system (,(find-symbol "COMPONENT-NAME" "ASDF")
+                                     (,(find-symbol "COMPONENT-SYSTEM" "ASDF") component)))
+               (call-next-method))))))
+
+(defun unwatch-asdf ()
+  (when (shiftf *watching* nil)
+    (unwatch-files)))
 
 (defun unwatch-files ()
   (let* ((perform (fdefinition (find-symbol "PERFORM" "ASDF")))
-         (method (find-method perform '(:before) (list (find-class t) (find-class (find-symbol "SOURCE-FILE" "ASDF")))
+         (method (find-method perform '(:around) (list (find-class t) (find-class (find-symbol "SOURCE-FILE" "ASDF")))
                               nil)))
     (when method (remove-method perform method))))
 
@@ -200,10 +216,9 @@
     (unless system
       (fail "missing-system" :missing name
             :known (known-systems)))
-    (watch-files)
+    (watch-asdf)
     (with-compilation-unit ()
       (asdf "LOAD-SYSTEM" name))
-    (unwatch-files)
     system))
 
 (defun source-files (component)
@@ -425,6 +440,7 @@
       (pushnew (intern feature "KEYWORD") *features*))
     (watch-names)
     (load-watched job)
+    (unwatch-asdf)
     (tell-sources)
     (tell-exports)
     (embed (getf job :embed))
