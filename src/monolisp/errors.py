@@ -193,7 +193,7 @@ class SymbolClash(MonolispError):
     exit_code = Exit.LIBRARY
     what = "{name} is defined by both {first} and {second}"
     why = "a static executable has one place for each name; which of the two the program means cannot be known"
-    todo = "leave one of the libraries out (--absent), or rename the symbol in one (objcopy --redefine-sym)"
+    todo = "leave one of the libraries out (--absent), or rename the symbol in one of them"
 
 
 class LockMismatch(MonolispError):

@@ -22,7 +22,7 @@ from monolisp.libraries.fixes import cflags_for
 from monolisp.libraries.recipe import Recipe, ordered
 from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, stems
 from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
-from monolisp.linkage.image import addresses, end_of, link_image
+from monolisp.libraries.image import addresses, end_of, link_image
 from monolisp.process import Children
 from monolisp.store import digest_of, remove_tree
 from monolisp.toolchain.machine import Machine

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from monolisp.errors import BadRecipe
+from monolisp.errors import BadRecipe, NoSuchRecipe, RecipeCycle
 
 if TYPE_CHECKING:
     from monolisp.sources.pin import Pin
@@ -102,9 +102,11 @@ def find_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises NoSuchRecipe, BadRecipe, BadPin."""
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
-        from monolisp.libraries.resolve import no_such_recipe
+        from difflib import get_close_matches
 
-        raise no_such_recipe(name)
+        near = get_close_matches(name.removeprefix("lib"), recipe_names(), n=2)
+        suggestion = f"did you mean {' or '.join(near)}?" if near else "`monolisp library list` shows every recipe"
+        raise NoSuchRecipe(name=name, suggestion=suggestion)
     return parse_recipe(name, path.read_text(encoding="utf-8"))
 
 
@@ -188,8 +190,6 @@ def ordered(names: Sequence[str], recipes: Mapping[str, Recipe] | None = None) -
 
     Raises NoSuchRecipe, RecipeCycle.
     """
-    from monolisp.errors import RecipeCycle
-
     found: dict[str, Recipe] = {}
     path: list[str] = []
 

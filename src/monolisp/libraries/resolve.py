@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 
-from monolisp.errors import NoSuchRecipe
 from monolisp.libraries.recipe import Recipe, all_recipes, recipe_names
 
 # What a loader is asked for that is part of every static executable already: musl's libc holds it all.
@@ -55,15 +54,9 @@ def by_package(name: str) -> Recipe | None:
     return next((recipe for recipe in all_recipes().values() if name in recipe.packages), None)
 
 
-def nearest(name: str, among: Iterable[str] | None = None) -> Sequence[str]:
-    """Names of recipes that look like `name`."""
+def nearest(name: str) -> Sequence[str]:
+    """Names of recipes that look like the library `name`."""
     known = {soname.removeprefix("lib"): recipe.name for recipe in all_recipes().values() for soname in recipe.sonames}
-    known |= {recipe: recipe for recipe in (among or recipe_names())}
+    known |= {recipe: recipe for recipe in recipe_names()}
     plain = stems(name)[-1].removeprefix("lib") if stems(name) else name
     return list(dict.fromkeys(known[match] for match in get_close_matches(plain, known, n=3)))
-
-
-def no_such_recipe(name: str) -> NoSuchRecipe:
-    near = nearest(name)
-    suggestion = f"did you mean {' or '.join(near)}?" if near else "`monolisp library list` shows every recipe"
-    return NoSuchRecipe(name=name, suggestion=suggestion)

@@ -11,7 +11,7 @@ from monolisp.linkage.sizes import Sizes
 # Names that are answered by ours, that would pull libc's loader stubs in beside ours, or that are nobody's to call.
 OURS = ("dlclose", "dlerror", "dlopen", "dlsym")
 WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini"})
-# What images of libraries refer to besides (linkage/image.py).
+# What images of libraries refer to besides (libraries/image.py).
 FOR_IMAGES = ("__emutls_get_address", "monolisp_missing")
 # In a build runtime these report what they read: see record.c.
 RECORDED = {"open": "monolisp_record_open", "sb_opendir": "monolisp_record_opendir"}
