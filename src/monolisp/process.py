@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Protocol
 
 from monolisp.errors import CommandTimeout, ToolMissing
+
+# How a process group is ended: a signal, and the seconds that it is given to obey.
+_SIGNALS = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,53 @@ def run(command: Command, started: Callable[[int], None] | None = None) -> Finis
     return Finished(child.returncode, output or b"", time.monotonic() - begin)
 
 
+class Stopped(Exception):
+    """A command was to start after everything had been stopped."""
+
+
+class Together:
+    """A runner for several threads at once: `stop` ends everything that runs, and lets nothing start any more."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._running: set[int] = set()
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def __call__(self, command: Command, started: Callable[[int], None] | None = None) -> Finished:
+        mine: list[int] = []
+
+        def begun(pid: int) -> None:
+            with self._changed:
+                if self._stopped:
+                    raise Stopped
+                self._running.add(pid)
+            mine.append(pid)
+            if started is not None:
+                started(pid)
+
+        try:
+            return self._runner(command, begun)
+        finally:
+            with self._changed:
+                self._running.difference_update(mine)
+                self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Returns when all have ended."""
+        with self._changed:
+            self._stopped = True
+            for sign, patience in _SIGNALS:
+                for pid in self._running:
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.killpg(pid, sign)
+                if self._changed.wait_for(lambda: not self._running, patience):
+                    return
+
+
 def kill_group(child: subprocess.Popen[bytes]) -> None:
     """End a child and everything it started: politely first, then for certain."""
-    for sign, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+    for sign, patience in _SIGNALS:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, sign)
         with suppress(subprocess.TimeoutExpired):

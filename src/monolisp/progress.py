@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A stage to come: when it should begin and end, in seconds from the beginning of the first one."""
+
+    stage: str
+    begin: float
+    end: float
 
 
 class Progress(Protocol):
     """Told what happens during long work. Every method may be called from one thread only."""
 
-    def plan(self, stages: list[tuple[str, float]]) -> None:
-        """Stages to come, each with the seconds it is expected to take."""
+    def plan(self, stages: Sequence[Expected]) -> None:
+        """Stages to come; some run side by side."""
 
     def begin(self, stage: str) -> None:
         """`stage` starts now (stages that were not planned are allowed)."""
@@ -29,7 +38,7 @@ class Progress(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def plan(self, stages: list[tuple[str, float]]) -> None:
+    def plan(self, stages: Sequence[Expected]) -> None:
         del stages
 
     def begin(self, stage: str) -> None:
@@ -42,10 +51,3 @@ class Silent:
         del text
 
     def close(self) -> None: ...
-
-
-@contextmanager
-def stage(progress: Progress, name: str) -> Iterator[None]:
-    progress.begin(name)
-    yield
-    progress.end(name)

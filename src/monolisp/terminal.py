@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
+
+from monolisp.progress import Expected
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -17,9 +20,9 @@ class PlainLines:
         self._begun: dict[str, float] = {}
         self._expected: dict[str, float] = {}
 
-    def plan(self, stages: list[tuple[str, float]]) -> None:
-        self._expected = dict(stages)
-        total = sum(self._expected.values())
+    def plan(self, stages: Sequence[Expected]) -> None:
+        self._expected = {stage.stage: stage.end - stage.begin for stage in stages}
+        total = max(stage.end for stage in stages)
         self._say(f"building the toolchain, once per machine: about {duration(total)}")
 
     def begin(self, stage: str) -> None:
@@ -40,7 +43,7 @@ class PlainLines:
 
 
 class Bar:
-    """For terminals. The bar moves with the expected time of the stages, and waits at a stage that takes longer."""
+    """For terminals: the stages that are running, and a bar of the work that is done, by its expected seconds."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -50,27 +53,34 @@ class Bar:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), expected)
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task: TaskID | None = None
-        self._stages: dict[str, float] = {}
-        self._done = 0.0
+        self._work: dict[str, float] = {}
+        self._running: list[str] = []
+        self._over: set[str] = set()
 
-    def plan(self, stages: list[tuple[str, float]]) -> None:
-        self._stages = dict(stages)
-        total = sum(self._stages.values())
+    def plan(self, stages: Sequence[Expected]) -> None:
+        self._work = {stage.stage: stage.end - stage.begin for stage in stages}
+        expected = duration(max(stage.end for stage in stages))
         self._progress.start()
-        self._task = self._progress.add_task("toolchain", total=total, expected=duration(total))
+        self._task = self._progress.add_task("toolchain", total=sum(self._work.values()), expected=expected)
 
     def begin(self, stage: str) -> None:
-        if self._task is not None:
-            number = list(self._stages).index(stage) + 1 if stage in self._stages else 0
-            self._progress.update(self._task, description=f"[{number}/{len(self._stages)}] {stage}")
+        self._running.append(stage)
+        self._show()
 
     def end(self, stage: str) -> None:
+        self._running.remove(stage)
+        self._over.add(stage)
+        self._show()
+        if self._task is not None and self._over.issuperset(self._work):
+            self._progress.stop()
+            self._task = None
+
+    def _show(self) -> None:
         if self._task is not None:
-            self._done += self._stages.get(stage, 0)
-            self._progress.update(self._task, completed=self._done)
-            if list(self._stages)[-1:] == [stage]:
-                self._progress.stop()
-                self._task = None
+            number = len(self._over) + len(self._running)
+            text = f"[{number}/{len(self._work)}] {', '.join(self._running)}"
+            done = sum(self._work.get(stage, 0) for stage in self._over)
+            self._progress.update(self._task, description=text, completed=done)
 
     def note(self, text: str) -> None:
         del text

@@ -1,4 +1,4 @@
-"""Building SBCL, once per version and target: stages in order, in a directory that goes away afterwards.
+"""Building SBCL, once per version and target: stages, in a directory that goes away afterwards.
 
 Source: SBCL's make.sh and the make-*.sh that it runs, 2.6.4. They are run one by one because the table of names that
 the static runtime is linked with can only be made when the runtime's object is there.
@@ -12,30 +12,33 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monolisp.errors import DiskFull, StageFailed
 from monolisp.linkage.names import Kind, names_in
 from monolisp.linkage.sources import c_source
 from monolisp.linkage.table import OURS, WITHHELD, everything_table
-from monolisp.process import Command, Runner
-from monolisp.progress import Progress, stage
+from monolisp.process import Command, Runner, Together
+from monolisp.progress import Progress
 from monolisp.sources.unpack import unpack
 from monolisp.target import Target
 from monolisp.toolchain.host import HostLisp
 from monolisp.toolchain.runtime import weakened
+from monolisp.toolchain.stages import run_stages
 from monolisp.toolchain.version import SbclVersion
-from monolisp.toolchain.zig import CLibrary, Zig, c_library
+from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
 BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "emutls.c")
+# A C compiler of programs that do nothing.
+SAYS_NO = "cc-that-says-no"
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and with what one toolchain is built."""
+    """Where and with what one toolchain is built; `logs` is a directory for what each stage prints."""
 
     work: Path
     digest: str
@@ -44,7 +47,7 @@ class Workshop:
     zig: Zig
     host: HostLisp
     runner: Runner
-    log: Path
+    logs: Path
 
     @property
     def tree(self) -> Path:
@@ -67,14 +70,15 @@ class Workshop:
         }
 
     def run(self, name: str, argv: Sequence[str | Path], cwd: Path | None = None, **env: str) -> None:
-        """One command of a stage; what it prints goes to the log. Raises StageFailed."""
-        begin = self.log.stat().st_size if self.log.exists() else 0
-        done = self.runner(Command(argv, {**self.env, **env}, cwd=cwd or self.tree, log=self.log))
+        """One command of a stage; what it prints goes to the stage's log. Raises StageFailed."""
+        log = self.logs / f"{name.replace(' ', '-')}.log"
+        begin = log.stat().st_size if log.exists() else 0
+        done = self.runner(Command(argv, {**self.env, **env}, cwd=cwd or self.tree, log=log))
         if done.returncode != 0:
-            tail = _tail(self.log, begin)
+            tail = _tail(log, begin)
             if os.strerror(errno.ENOSPC) in tail:
                 raise DiskFull(path=self.work)
-            raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=tail, log=self.log)
+            raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=tail, log=log)
 
 
 def jobs() -> int:
@@ -83,22 +87,22 @@ def jobs() -> int:
 
 def build(shop: Workshop, archive: Path, into: Path, progress: Progress) -> None:
     """Build SBCL from `archive` and put the toolchain's files into the directory `into`."""
+    together = Together(shop.runner)
+    shop = replace(shop, runner=together)
     libc: list[CLibrary] = []
-    steps: dict[str, Callable[[], None]] = {
-        "unpack": lambda: prepare(shop, archive),
+    work: dict[str, Callable[[], object]] = {
         "C library": lambda: libc.append(c_library(shop.zig, shop.target, shop.work, shop.runner)),
+        "unpack": lambda: prepare(shop, archive),
         "configure": lambda: configure(shop),
         "cross-compiler": lambda: shop.run("cross-compiler", ["sh", "make-host-1.sh"]),
-        "runtime": lambda: runtime(shop, libc[0], into),
+        "headers": lambda: headers(shop),
         "compile": lambda: shop.run("compile", ["sh", "make-host-2.sh"]),
+        "runtime": lambda: runtime(shop, libc[0], into),
         "warm load": lambda: shop.run("warm load", ["sh", "make-target-2.sh"]),
         "contribs": lambda: contribs(shop),
         "install": lambda: install(shop, into),
     }
-    progress.plan([(name, shop.version.stages[name]) for name in steps])
-    for name, step in steps.items():
-        with stage(progress, name):
-            step()
+    run_stages(work, shop.version.stages, progress, together.stop)
 
 
 def prepare(shop: Workshop, archive: Path) -> None:
@@ -108,26 +112,37 @@ def prepare(shop: Workshop, archive: Path) -> None:
     """
     unpack(archive, shop.tree)
     (shop.tree / "version.lisp-expr").write_text(f'"{shop.version.version}"\n')
-    tools: dict[str, Sequence[str | Path]] = {
-        "cc": shop.zig.cc(shop.target, f"-ffile-prefix-map={shop.work}=."),
-        "ld": shop.zig.ld(),
-        "ar": [shop.zig.program, "ar"],
-        "host-lisp": shop.host.argv,
+    cc = shop.zig.cc(shop.target, OPTIMIZED, f"-ffile-prefix-map={shop.work}=.")
+    tools = {
+        "cc": f'exec {_words(cc)} "$@" {STRIPPED}',
+        "ld": f'exec {_words(shop.zig.ld())} "$@"',
+        "ar": f'exec {_words([shop.zig.program, "ar"])} "$@"',
+        "host-lisp": f'exec {_words(shop.host.argv)} "$@"',
+        SAYS_NO: 'while [ "$1" != -o ]; do shift; done; echo "#!/bin/sh" > "$2"; chmod +x "$2"',
     }
     (shop.work / "bin").mkdir()
-    for name, argv in tools.items():
+    for name, command in tools.items():
         script = shop.work / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(str(part) for part in argv)} "$@"\n')
+        script.write_text(f"#!/bin/sh\n{command}\n")
         script.chmod(0o755)
 
 
 def configure(shop: Workshop) -> None:
-    """dlopen is ours, so the probe that would look for one is answered beforehand."""
+    """What make-config.sh would ask programs that it compiles and runs is answered by the pin's options.
+
+    So there is no need to wait for a C library, nor to run programs of another processor. Nor is there for the program
+    that would find perfect hash functions: SBCL's source holds those that it needs (xperfecthash*.lisp-expr).
+    """
     options = [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp", *shop.version.options]
-    shop.run("configure", ["sh", "make-config.sh", *options])
+    shop.run("configure", ["sh", "make-config.sh", *options], CC=SAYS_NO)
     # What tells a core from another SBCL's: the same on every machine, another one for another toolchain.
     (shop.tree / "output" / "build-id.inc").write_text(f'"monolisp-{shop.digest}"\n')
-    shop.run("configure", ["make", "-C", "tools-for-build", "perfecthash"])
+
+
+def headers(shop: Workshop) -> None:
+    """What the compiler must know of libc's headers: the last steps of make-target-1.sh, which need no runtime."""
+    shop.run("headers", ["make", "-C", "tools-for-build", "-I../src/runtime", "grovel-headers"])
+    shop.run("headers", ["sh", "-c", "tools-for-build/grovel-headers > output/stuff-groveled-from-headers.lisp"])
 
 
 def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
@@ -147,8 +162,6 @@ def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
     # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
     libraries = " ".join(f"../../../dl/{compiled.name}" for compiled in objects)
     shop.run("runtime", ["make", "-C", directory, "sbcl", "sbcl.mk"], LDLIBS=libraries)
-    shop.run("runtime", ["make", "-C", "tools-for-build", "-I../src/runtime", "grovel-headers"])
-    shop.run("runtime", ["sh", "-c", "tools-for-build/grovel-headers > output/stuff-groveled-from-headers.lisp"])
 
 
 def index(runtime_object: Path, archives: Sequence[Path]) -> dict[str, dict[str, str]]:
@@ -192,6 +205,10 @@ def install(shop: Workshop, into: Path) -> None:
     shutil.copy2(shop.tree / "src" / "runtime" / "sbcl", into / "sbcl")
     shutil.copyfile(shop.tree / "output" / "sbcl.core", into / "sbcl.core")
     shutil.copytree(shop.tree / "obj" / "sbcl-home" / "contrib", into / "contrib")
+
+
+def _words(argv: Sequence[str | Path]) -> str:
+    return shlex.join(str(part) for part in argv)
 
 
 def _tail(log: Path, begin: int) -> str:

@@ -83,12 +83,13 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
         archive = obtain(version.source, machine.store, options, machine.runner, machine.progress)
         host = find_host_lisp(machine.store, options, machine.runner, machine.path)
-        log = machine.store.area("logs") / f"toolchain-{wanted.digest}.log"
-        log.unlink(missing_ok=True)
+        logs = machine.store.area("logs", f"toolchain-{wanted.digest}")
+        for log in logs.iterdir():
+            log.unlink()
         work = directory / "work"
         work.mkdir()
         zig = find_zig(machine.store, machine.path)
-        shop = Workshop(work, wanted.digest, version, wanted.target, zig, host, machine.runner, log)
+        shop = Workshop(work, wanted.digest, version, wanted.target, zig, host, machine.runner, logs)
         build(shop, archive, directory, machine.progress)
         remove_tree(work)
         _describe(wanted, directory)

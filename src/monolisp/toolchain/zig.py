@@ -16,6 +16,11 @@ from monolisp.process import Command, Runner
 from monolisp.store import Store
 from monolisp.target import Target
 
+# Every link begins and ends with these: others have zig compile another libc, with debug information that no executable
+# keeps, and its sanitizer's library. STRIPPED counts only behind the -g of SBCL's makefiles.
+OPTIMIZED = "-O2"
+STRIPPED = "-s"
+
 
 @cache
 def pin() -> Mapping[str, str]:
@@ -54,8 +59,8 @@ class Zig:
         return [self.program, "ld.lld", *arguments]
 
     def compile(self, target: Target, source: Path, output: Path, runner: Runner) -> None:
-        """Compile one of our C files. -O2 also keeps zig from adding its sanitizer."""
-        flags = ("-O2", "-std=gnu11", "-g0", "-ffile-prefix-map=" + str(source.parent) + "=.", "-c")
+        """Compile one of our C files."""
+        flags = (OPTIMIZED, "-std=gnu11", "-g0", "-ffile-prefix-map=" + str(source.parent) + "=.", "-c")
         argv = self.cc(target, *flags, source.name, "-o", output)
         done = runner(Command(argv, self.env, cwd=source.parent))
         if done.returncode != 0:
@@ -94,7 +99,7 @@ def c_library(zig: Zig, target: Target, work: Path, runner: Runner) -> CLibrary:
     zig names them only in the linker command that it shows for -v.
     """
     (work / "empty.c").write_text("int main(void) { return 0; }\n")
-    argv = zig.cc(target, "-O2", "-static", "empty.c", "-o", "empty", "-v")
+    argv = zig.cc(target, OPTIMIZED, "-static", "empty.c", "-o", "empty", "-v", STRIPPED)
     done = runner(Command(argv, zig.env, cwd=work))
     words = [word for line in done.text.splitlines() if "ld.lld" in line for word in line.split()]
     start = [Path(word) for word in words if re.search(r"/crt1\.o$", word)]
