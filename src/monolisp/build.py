@@ -118,10 +118,11 @@ def environment_of(machine: Machine) -> dict[str, str]:
 def _toolchain_step(toolchain: Toolchain, there: bool) -> tuple[Step, ...]:
     if there:
         return ()
-    from monolisp.toolchain.stages import expected
+    from monolisp.stages import expected
+    from monolisp.toolchain.build import STAGES
     from monolisp.toolchain.version import find_version
 
-    seconds = max(stage.end for stage in expected(find_version(toolchain.version).stages))
+    seconds = max(stage.end for stage in expected(STAGES, find_version(toolchain.version).stages))
     why = f"SBCL {toolchain.version} for {toolchain.target.triple} is not in the store"
     return (Step("toolchain", why, seconds),)
 

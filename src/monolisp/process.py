@@ -148,35 +148,5 @@ def kill_group(child: subprocess.Popen[bytes]) -> None:
             return
 
 
-class Children:
-    """A runner for commands that run side by side in threads: leaving it by an error ends those that still run."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self._running: set[int] = set()
-
-    def __call__(self, command: Command, started: Callable[[int], None] | None = None) -> Finished:
-        mine: list[int] = []
-
-        def begun(child: int) -> None:
-            mine.append(child)
-            self._running.add(child)
-            if started is not None:
-                started(child)
-
-        try:
-            return self._runner(command, begun)
-        finally:
-            self._running.difference_update(mine)
-
-    def __enter__(self) -> Children:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for child in list(self._running) if kind is not None else ():
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child, signal.SIGTERM)
-
-
 def _shown(command: Command) -> str:
     return " ".join(str(part) for part in command.argv)[:200]

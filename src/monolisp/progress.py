@@ -19,8 +19,8 @@ class Expected:
 class Progress(Protocol):
     """Told what happens during long work. Every method may be called from one thread only."""
 
-    def plan(self, stages: Sequence[Expected]) -> None:
-        """Stages to come; some run side by side."""
+    def plan(self, what: str, stages: Sequence[Expected]) -> None:
+        """Stages to come, of building `what`; some run side by side."""
 
     def begin(self, stage: str) -> None:
         """`stage` starts now (stages that were not planned are allowed)."""
@@ -38,8 +38,8 @@ class Progress(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def plan(self, stages: Sequence[Expected]) -> None:
-        del stages
+    def plan(self, what: str, stages: Sequence[Expected]) -> None:
+        del what, stages
 
     def begin(self, stage: str) -> None:
         del stage

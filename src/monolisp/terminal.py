@@ -20,10 +20,10 @@ class PlainLines:
         self._begun: dict[str, float] = {}
         self._expected: dict[str, float] = {}
 
-    def plan(self, stages: Sequence[Expected]) -> None:
+    def plan(self, what: str, stages: Sequence[Expected]) -> None:
         self._expected = {stage.stage: stage.end - stage.begin for stage in stages}
         total = max(stage.end for stage in stages)
-        self._say(f"building the toolchain, once per machine: about {duration(total)}")
+        self._say(f"building {what}: about {duration(total)}")
 
     def begin(self, stage: str) -> None:
         self._begun[stage] = time.monotonic()
@@ -57,11 +57,11 @@ class Bar:
         self._running: list[str] = []
         self._over: set[str] = set()
 
-    def plan(self, stages: Sequence[Expected]) -> None:
+    def plan(self, what: str, stages: Sequence[Expected]) -> None:
         self._work = {stage.stage: stage.end - stage.begin for stage in stages}
         expected = duration(max(stage.end for stage in stages))
         self._progress.start()
-        self._task = self._progress.add_task("toolchain", total=sum(self._work.values()), expected=expected)
+        self._task = self._progress.add_task(what, total=sum(self._work.values()), expected=expected)
 
     def begin(self, stage: str) -> None:
         self._running.append(stage)

@@ -61,7 +61,8 @@ def zig(configuration: dict[str, object], language: str, arguments: list[str]) -
     missed: set[str] = set()
     while True:
         command = [configuration["zig"], language, "-target", configuration["target"], *flags]  # type: ignore[misc]
-        done = subprocess.run([*command, *(ask("flags") or []), *arguments], env=env, stderr=subprocess.PIPE)
+        # -s: as in every link, or zig would compile another libc for this one.
+        done = subprocess.run([*command, *(ask("flags") or []), *arguments, "-s"], env=env, stderr=subprocess.PIPE)
         text = done.stderr.decode("utf-8", "replace")
         header = _HEADER.search(text)
         if done.returncode == 0 or not header or header[1] in missed or ask("header", header[1]) is None:

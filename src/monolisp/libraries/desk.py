@@ -19,11 +19,11 @@ from pathlib import Path
 from monolisp.errors import MonolispError
 from monolisp.libraries.ensure import ensure_libraries
 from monolisp.libraries.fixes import cflags_for
+from monolisp.libraries.image import addresses, end_of, link_image
 from monolisp.libraries.recipe import Recipe, ordered
 from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, stems
 from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
-from monolisp.libraries.image import addresses, end_of, link_image
-from monolisp.process import Children
+from monolisp.process import Together
 from monolisp.store import digest_of, remove_tree
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
@@ -50,8 +50,8 @@ class Desk:
     def __init__(self, wishes: Wishes, toolchain: Toolchain, machine: Machine) -> None:
         self._wishes = wishes
         self._toolchain = toolchain
-        self._children = Children(machine.runner)
-        self._machine = replace(machine, runner=self._children)
+        self._together = Together(machine.runner)
+        self._machine = replace(machine, runner=self._together)
         self._supplies: dict[str, Supply] = {}
         self._images: dict[str, list[Path]] = {}
         self._mapped: list[Path] = []
@@ -73,11 +73,12 @@ class Desk:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._children.__exit__(kind, *rest)
+        if kind is not None:
+            self._together.stop()
         self._thread.join(timeout=5)
         remove_tree(self._folder)
 

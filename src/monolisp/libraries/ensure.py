@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from monolisp.libraries.library import KIND, Library, library_at
 from monolisp.libraries.recipe import Recipe, ordered
 from monolisp.libraries.systems import SYSTEMS
 from monolisp.libraries.workshop import Workshop, keep, prepare, require_tools
-from monolisp.process import Children
+from monolisp.process import Runner, Together
+from monolisp.stages import expected, run_stages
 from monolisp.store import remove_tree
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine, jobs
@@ -28,8 +29,7 @@ def ensure_libraries(names: Sequence[str], target: Target, machine: Machine) -> 
     if missing:
         require_tools(missing, machine.path)
         archives = {recipe.name: _source(recipe, machine) for recipe in missing}
-        machine.progress.plan([(str(recipe), recipe.seconds) for recipe in reversed(missing)])
-        _build_all(missing, libraries, archives, target, machine)
+        _build_all(list(reversed(missing)), libraries, archives, target, machine)
     return list(libraries.values())
 
 
@@ -50,21 +50,17 @@ def _build_all(
     machine: Machine,
 ) -> None:
     """Start each library as soon as those it needs are there. One that fails, or Ctrl-C, ends the others."""
-    waiting = {recipe.name: recipe for recipe in reversed(missing)}
-    running: dict[Future[None], str] = {}
-    with Children(machine.runner) as children, ThreadPoolExecutor(jobs()) as pool:
-        while waiting or running:
-            busy = {*waiting, *running.values()}
-            for recipe in [recipe for recipe in waiting.values() if not busy & set(recipe.depends)]:
-                if len(running) >= jobs():
-                    break
-                machine.progress.begin(str(waiting.pop(recipe.name)))
-                build = (recipe, libraries, archives[recipe.name], target, machine, children)
-                running[pool.submit(_build, *build)] = recipe.name
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                future.result()
-                machine.progress.end(str(libraries[running.pop(future)]))
+    together = Together(machine.runner)
+    labels = {recipe.name: str(recipe) for recipe in missing}
+    needs = {str(recipe): [labels[name] for name in recipe.depends if name in labels] for recipe in missing}
+    seconds = {str(recipe): recipe.seconds for recipe in missing}
+    work = {
+        str(recipe): partial(_build, recipe, libraries, archives[recipe.name], target, machine, together)
+        for recipe in missing
+    }
+    what = "a library, once per machine" if len(missing) == 1 else f"{len(missing)} libraries, once per machine"
+    machine.progress.plan(what, expected(needs, seconds))
+    run_stages(needs, work, machine.progress, together.stop, jobs())
 
 
 def _build(
@@ -73,7 +69,7 @@ def _build(
     archive: Path | None,
     target: Target,
     machine: Machine,
-    runner: Children,
+    runner: Runner,
 ) -> None:
     digest = libraries[recipe.name].digest
     log = machine.store.area("logs") / f"library-{recipe.name}-{digest}.log"

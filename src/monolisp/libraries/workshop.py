@@ -19,14 +19,14 @@ from monolisp.libraries.recipe import FOLDER, Recipe
 from monolisp.linkage.names import names_in
 from monolisp.process import Command, Runner
 from monolisp.target import Target
-from monolisp.toolchain.zig import Zig
+from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, Zig
 
 # The moment that a build is stamped with, in seconds since the epoch: the same for everyone.
 _EPOCH = "1700000000"
 _PREFIX = "/usr"
 # Thread-local variables through a function call: a build runtime takes a library in while it runs, and so could not
 # give it a place in the thread area that the linker laid out. See linkage/emutls.c.
-CFLAGS = ("-O2", "-g0", "-fno-sanitize=undefined", "-femulated-tls", "-ffunction-sections", "-fdata-sections")
+CFLAGS = (OPTIMIZED, "-fno-sanitize=undefined", "-femulated-tls", "-ffunction-sections", "-fdata-sections")
 # What a script may call the C compiler, whatever CC says.
 COMPILERS = {"cc": "cc", "gcc": "cc", "clang": "cc", "c++": "c++", "g++": "c++", "clang++": "c++"}
 
@@ -140,7 +140,9 @@ def prepare(shop: Workshop, archive: Path | None) -> None:
         tools[name] = [shop.zig.program, language, "-target", shop.target.triple, *CFLAGS, prefix_map]
     for name, argv in tools.items():
         script = shop.work / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(str(part) for part in argv)} "$@"\n', encoding="utf-8")
+        last = f" {STRIPPED}" if argv[1:2] in (["cc"], ["c++"]) else ""
+        text = f'#!/bin/sh\nexec {shlex.join(str(part) for part in argv)} "$@"{last}\n'
+        script.write_text(text, encoding="utf-8")
         script.chmod(0o755)
 
 

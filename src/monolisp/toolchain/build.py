@@ -22,16 +22,30 @@ from monolisp.linkage.table import OURS, WITHHELD, everything_table
 from monolisp.process import Command, Runner, Together
 from monolisp.progress import Progress
 from monolisp.sources.unpack import unpack
+from monolisp.stages import Needs, expected, run_stages
 from monolisp.target import Target
 from monolisp.toolchain.host import HostLisp
+from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
-from monolisp.toolchain.stages import run_stages
 from monolisp.toolchain.version import SbclVersion
 from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
 BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "emutls.c")
+# "headers" is the first that links a program.
+STAGES: Needs = {
+    "C library": (),
+    "unpack": (),
+    "configure": ("unpack",),
+    "cross-compiler": ("configure",),
+    "headers": ("C library", "cross-compiler"),
+    "compile": ("headers",),
+    "runtime": ("headers",),
+    "warm load": ("compile", "runtime"),
+    "contribs": ("warm load",),
+    "install": ("contribs",),
+}
 # A C compiler of programs that do nothing.
 SAYS_NO = "cc-that-says-no"
 
@@ -81,10 +95,6 @@ class Workshop:
             raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=tail, log=log)
 
 
-def jobs() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def build(shop: Workshop, archive: Path, into: Path, progress: Progress) -> None:
     """Build SBCL from `archive` and put the toolchain's files into the directory `into`."""
     together = Together(shop.runner)
@@ -102,7 +112,8 @@ def build(shop: Workshop, archive: Path, into: Path, progress: Progress) -> None
         "contribs": lambda: contribs(shop),
         "install": lambda: install(shop, into),
     }
-    run_stages(work, shop.version.stages, progress, together.stop)
+    progress.plan("the toolchain, once per machine", expected(STAGES, shop.version.stages))
+    run_stages(STAGES, work, progress, together.stop, len(STAGES))
 
 
 def prepare(shop: Workshop, archive: Path) -> None:

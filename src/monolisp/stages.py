@@ -1,4 +1,4 @@
-"""The stages of SBCL's build: each waits for those that it needs, and what need not wait runs side by side."""
+"""Stages of long work: each waits for those that it needs, and what need not wait runs side by side."""
 
 from __future__ import annotations
 
@@ -7,48 +7,38 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from monolisp.progress import Expected, Progress
 
-# Stage → what must be over before it begins. "headers" is the first that links a program.
-STAGES: Mapping[str, Sequence[str]] = {
-    "C library": (),
-    "unpack": (),
-    "configure": ("unpack",),
-    "cross-compiler": ("configure",),
-    "headers": ("C library", "cross-compiler"),
-    "compile": ("headers",),
-    "runtime": ("headers",),
-    "warm load": ("compile", "runtime"),
-    "contribs": ("warm load",),
-    "install": ("contribs",),
-}
+# Stage → what must be over before it begins.
+Needs = Mapping[str, Sequence[str]]
 
 
-def expected(seconds: Mapping[str, float]) -> list[Expected]:
-    """When each stage should begin and end, from the seconds that each takes."""
+def expected(needs: Needs, seconds: Mapping[str, float]) -> list[Expected]:
+    """When each stage should begin and end, from the seconds that each takes. Stages come after those they need."""
     plan: dict[str, Expected] = {}
-    for name, needed in STAGES.items():
+    for name, needed in needs.items():
         begin = max((plan[other].end for other in needed), default=0.0)
         plan[name] = Expected(name, begin, begin + seconds[name])
     return list(plan.values())
 
 
 def run_stages(
+    needs: Needs,
     work: Mapping[str, Callable[[], object]],
-    seconds: Mapping[str, float],
     progress: Progress,
     stop: Callable[[], None],
+    at_once: int,
 ) -> None:
-    """Do the work of every stage, each as soon as it can begin.
+    """Do the work of every stage, each as soon as it can begin, `at_once` of them at a time.
 
     When one fails, and on Ctrl-C, `stop` ends what the others are doing, and the first failure is raised.
     """
-    progress.plan(expected(seconds))
-    waiting = dict(STAGES)
+    waiting = dict(needs)
     running: dict[Future[object], str] = {}
     done: set[str] = set()
-    with ThreadPoolExecutor(len(STAGES)) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             while waiting or running:
-                for name in [name for name, needed in waiting.items() if done.issuperset(needed)]:
+                ready = [name for name, needed in waiting.items() if done.issuperset(needed)]
+                for name in ready[: at_once - len(running)]:
                     del waiting[name]
                     progress.begin(name)
                     running[pool.submit(work[name])] = name
