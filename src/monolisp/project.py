@@ -241,7 +241,3 @@ def _near(word: str, words: Iterable[str]) -> list[str]:
     from difflib import get_close_matches
 
     return get_close_matches(word, list(words), n=1)
-
-
-def known_keys() -> list[str]:
-    return [field.name.replace("_", "-") for field in fields(Settings)]
