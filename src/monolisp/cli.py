@@ -123,7 +123,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--embed", action="append", metavar="PATTERN", help="put files into the executable")
     add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
     add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
-    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's)")
+    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's, at least 1GiB)")
     add("--sbcl", metavar="VERSION", help="SBCL version")
     add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")

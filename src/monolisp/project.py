@@ -19,6 +19,10 @@ from monolisp.errors import (
 )
 
 FILE = "monolisp.toml"
+# Measured with SBCL 2.6.4: with less a program, or the building Lisp when it saves, dies before it can say why; a heap
+# of 3 TiB is refused.
+_LEAST = {"--heap": "64MiB", "--build-heap": "64MiB", "--stack": "128KiB"}
+_MOST = "2TiB"
 Before = tuple[Literal["eval", "load"], str]
 
 
@@ -111,12 +115,24 @@ def merged(stronger: Settings, weaker: Settings) -> Settings:
 
 
 def checked_size(option: str, text: str) -> str:
-    """A size that the runtime takes: digits and KiB, MiB, GiB or TiB; without a unit MiB. Raises BadOption."""
-    # No leading zero: the runtime would read octal.
-    if not re.fullmatch(r"[1-9][0-9]{0,8}([KMG]i?B)?|[1-9][0-9]{0,5}Ti?B", text, re.I | re.A):
+    """A size that the runtime takes and can live with: digits and KiB, MiB, GiB or TiB; without a unit MiB. `option`
+    is its name on the command line, which decides how small it may be. Raises BadOption."""
+    size, least = size_in_bytes(text), _LEAST[option]
+    reason = None
+    if size is None:
         reason = "a size is a number with KiB, MiB or GiB, such as 4GiB; a bare number means MiB"
-        raise BadOption(option=option, value=text, reason=reason, command="build")
+    elif not (size_in_bytes(least) or 0) <= size <= (size_in_bytes(_MOST) or 0):
+        reason = f"Lisp runs with {least} at least and {_MOST} at most"
+    if reason is not None:
+        raise BadOption(option=option, value=text or '""', reason=reason, command="build")
     return text
+
+
+def size_in_bytes(text: str) -> int | None:
+    """What SBCL's runtime makes of a size; None: it is none, or could be read in two ways."""
+    # No leading zero: the runtime would read octal.
+    match = re.fullmatch(r"([1-9][0-9]{0,11})(?:([KMGT])i?B)?", text, re.I | re.A)
+    return int(match[1]) << 10 * ("KMGT".index((match[2] or "M").upper()) + 1) if match else None
 
 
 def resolve_project(
@@ -129,6 +145,7 @@ def resolve_project(
         if not entry.is_dir():
             raise NoSuchFile(file=entry, reason="--registry names a directory")
     trees = [*extra, *([folder] if system else []), *local_trees(here, home, settings.quicklisp)]
+    heap = checked_size("--heap", settings.heap or Project.heap)
     return Project(
         directory=here,
         files=files,
@@ -137,15 +154,20 @@ def resolve_project(
         output=here / settings.output if settings.output else None,
         sbcl=settings.sbcl,
         features=settings.features or (),
-        heap=checked_size("--heap", settings.heap or Project.heap),
+        heap=heap,
         stack=checked_size("--stack", settings.stack or Project.stack),
-        # The card table of the building Lisp is saved with the core, so a larger heap there costs every start-up.
-        build_heap=checked_size("--build-heap", settings.build_heap or settings.heap or Project.build_heap),
+        build_heap=checked_size("--build-heap", settings.build_heap or _larger(heap, Project.build_heap)),
         embed=settings.embed or (),
         registries=tuple(trees),
         before=before,
         debugger=bool(settings.debugger),
     )
+
+
+def _larger(heap: str, default: str) -> str:
+    """The heap to build with: a program that makes do with little may be larger to load. But no larger than needed:
+    the card table of the building Lisp is saved with the core, and beyond the default it costs every start-up."""
+    return max(heap, default, key=lambda text: size_in_bytes(text) or 0)
 
 
 def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Path, ...], str | None, Path]:

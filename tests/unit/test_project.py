@@ -32,6 +32,7 @@ from monolisp.project import (
     parse_settings,
     read_settings,
     resolve_project,
+    size_in_bytes,
 )
 
 DOCS = Path(__file__).parents[2] / "docs/project-file.md"
@@ -350,7 +351,7 @@ def size_in_the_runtime(text: str) -> int | None:
 
 
 class TestSizes:
-    @pytest.mark.parametrize("text", ["1GiB", "512", "4gib", "100MB", "2TiB", "64KiB"])
+    @pytest.mark.parametrize("text", ["1GiB", "512", "4gib", "100MB", "2TiB", "65536KiB", "64"])
     def test_good(self, text: str) -> None:
         assert checked_size("--heap", text) == text
         assert size_in_the_runtime(text)
@@ -363,6 +364,32 @@ class TestSizes:
         with pytest.raises(BadOption) as caught:
             checked_size("--stack", text)
         assert caught.value.what_text.startswith("--stack: ")
+
+    @pytest.mark.parametrize(
+        ("option", "text", "good"),
+        [
+            ("heap", "64MiB", True),
+            ("heap", "63MiB", False),
+            ("heap", "1MiB", False),
+            ("heap", "1", False),
+            ("heap", "2048GiB", True),
+            ("heap", "2049GiB", False),
+            ("build-heap", "64MiB", True),
+            ("build-heap", "65535KiB", False),
+            ("stack", "128KiB", True),
+            ("stack", "127KiB", False),
+            ("stack", "1", True),
+            ("stack", "3TiB", False),
+        ],
+    )
+    def test_lisp_can_live_with_it(self, tmp_path: Path, option: str, text: str, good: bool) -> None:
+        settings = parse_settings({option: text}, "file")
+        if good:
+            assert getattr(resolve_project(["web"], settings, tmp_path, NOBODY), option.replace("-", "_")) == text
+            return
+        with pytest.raises(BadOption, match=f"--{option}: {text} is not usable") as caught:
+            resolve_project(["web"], settings, tmp_path, NOBODY)
+        assert " at least and 2TiB at most" in caught.value.why_text
 
     @pytest.mark.parametrize("option", ["heap", "stack", "build-heap"])
     def test_every_size_of_a_project_is_checked(self, tmp_path: Path, option: str) -> None:
@@ -380,12 +407,9 @@ class TestSizes:
         assert digits
         assert size_in_the_runtime(text) == int(digits[0]) << POWERS[text[digits.end() :].lower()]
 
-    @given(st.from_regex(r"[1-9][0-9]{0,8}([KMG]i?B)?", fullmatch=True))
-    def test_ordinary_ones_do(self, text: str) -> None:
-        checked_size("--heap", text)
-        digits = re.match("[0-9]*", text)
-        assert digits
-        assert size_in_the_runtime(text) == int(digits[0]) << POWERS[text[digits.end() :].lower()]
+    @given(st.from_regex(r"[1-9][0-9]{0,6}([KMGT]i?B)?", fullmatch=True))
+    def test_sizes_are_read_as_the_runtime_does(self, text: str) -> None:
+        assert size_in_bytes(text) == size_in_the_runtime(text)
 
 
 def quicklisp(root: Path, dist: str, *releases: str) -> Iterator[Path]:
@@ -484,10 +508,10 @@ class TestValues:
         assert resolve(tmp_path, "web", output="bin/web").output == tmp_path / "bin/web"
         assert resolve(tmp_path, "web", output="/bin/web").output == Path("/bin/web")
 
-    def test_the_building_heap_is_the_programs_unless_named(self, tmp_path: Path) -> None:
-        heaps = [resolve(tmp_path, "web"), resolve(tmp_path, "web", heap="2GiB")]
+    def test_the_building_heap_is_the_programs_unless_that_is_small(self, tmp_path: Path) -> None:
+        heaps = [resolve(tmp_path, "web", heap="64MiB"), resolve(tmp_path, "web", heap="2GiB")]
         heaps.append(resolve(tmp_path, "web", heap="2GiB", build_heap="8GiB"))
-        assert [project.build_heap for project in heaps] == [heaps[0].heap, "2GiB", "8GiB"]
+        assert [project.build_heap for project in heaps] == ["1GiB", "2GiB", "8GiB"]
 
     @pytest.mark.parametrize(
         ("project", "name"),
