@@ -231,7 +231,7 @@ class LispSaveError(MonolispError):
 
 class LispHeapExhausted(MonolispError):
     exit_code = Exit.LISP
-    what = "{place}: no memory left while loading"
+    what = "{place}: no memory left"
     why = "{condition}"
     todo = "raise the heap of the building Lisp, for instance --build-heap 8GiB"
 

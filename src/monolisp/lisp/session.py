@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
-from monolisp.lisp.events import Event, failure_of, parse_event
+from monolisp.lisp.events import Event, death_of, failure_of, parse_event
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
 from monolisp.process import Command, Finished
 from monolisp.progress import Progress
@@ -19,7 +19,6 @@ from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 _LISP_FILES = ("program.lisp", "driver.lisp")
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -139,9 +138,8 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     if done.returncode != 0 or not core.exists() or core.stat().st_size == 0:
         if events and events[-1].name == "save" and _is_full(core.parent):
             raise DiskFull(path=core.parent)
-        where = next((event for event in reversed(events) if event.name == "file"), None)
-        place = f"while loading {where.text('file')}" if where else "before anything was loaded"
-        raise LispDied(place=place, reason=f"{_ending(done.returncode)}\n{_tail(log)}")
+        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        raise death_of(events, done.returncode, said)
     files, directories = read_record(record.read_bytes())
     told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
     return Loaded(events, frozenset(files | told), frozenset(directories))
@@ -156,18 +154,6 @@ def _is_full(directory: Path) -> bool:
 def _listed(event: Event) -> list[str]:
     value = event.fields.get("files")
     return value if isinstance(value, list) else []
-
-
-def _ending(code: int) -> str:
-    if code == 0:
-        return "it exited, as if all were well, before its core was saved: does the program call EXIT while it loads?"
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _tail(log: Path) -> str:
-    if not log.exists():
-        return ""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-_SHOWN:])
 
 
 def read_record(content: bytes) -> tuple[set[str], set[str]]:
