@@ -260,6 +260,13 @@ class ToolMissing(MonolispError):
     todo = "`monolisp doctor` prints the command that installs it"
 
 
+class CannotStart(MonolispError):
+    exit_code = Exit.TOOL
+    what = "{tool} could not be started"
+    why = "{reason}"
+    todo = "correct that and try again; `monolisp doctor` says what else this machine lacks"
+
+
 class NoHostLisp(MonolispError):
     exit_code = Exit.TOOL
     what = "no Lisp to build SBCL with"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -287,3 +288,15 @@ def test_patterns_that_embed_nothing(monolisp: Monolisp, tmp_path: Path, pattern
     done = monolisp("build", "app.lisp", "--embed", pattern)
     assert done.code in (2, 3)
     assert "  try: " in done.err
+
+
+def test_verbose_output_goes_wherever_standard_error_does(toolchain: Path, tmp_path: Path) -> None:
+    """Also where that has no name to open it by."""
+    (tmp_path / "app.lisp").write_text('(format t "while loading~%") (defun main ())')
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        argv = [sys.executable, "-m", "monolisp", "build", "app.lisp", "-v"]
+        done = subprocess.run(argv, cwd=tmp_path, stderr=theirs, stdout=subprocess.PIPE, timeout=300, check=False)
+        theirs.shutdown(socket.SHUT_WR)
+        said = ours.makefile("rb").read()
+    assert (done.returncode, said.count(b"while loading")) == (0, 1), said

@@ -11,7 +11,7 @@ from pathlib import Path
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
 from monolisp.lisp.events import Event, death_of, failure_of, parse_event
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
-from monolisp.process import Command, Finished
+from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.progress import Progress
 from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of
@@ -117,7 +117,7 @@ def load_program(
             [*argv, "--eval", form],
             env,
             cwd=project.directory,
-            log=Path("/dev/stderr") if machine.verbose else log,
+            log=STANDARD_ERROR if machine.verbose else log,
             pass_fds=(ear.writing, recorder.fileno()),
         )
         try:

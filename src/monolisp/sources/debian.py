@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.errors import CommandTimeout, ToolMissing
+from monolisp.errors import CannotStart, CommandTimeout, ToolMissing
 from monolisp.process import Command, Finished, Runner
 from monolisp.sources.pin import DebianPlace, PlaceFailed
 from monolisp.store import remove_tree
@@ -131,6 +131,8 @@ class Apt:
             done = self.runner(Command(["apt-get", *arguments], env, cwd=self.directory, timeout=_TIMEOUT))
         except ToolMissing as error:
             raise PlaceFailed("this machine has no apt-get") from error
+        except CannotStart as error:
+            raise PlaceFailed(f"{error.what_text}: {error.why_text}") from error
         except CommandTimeout as error:
             raise PlaceFailed(f"apt-get took longer than {_TIMEOUT:.0f} seconds") from error
         if re.search(r"No space left on device|enough free space", done.text):
