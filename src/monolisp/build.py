@@ -10,14 +10,14 @@ import glob
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monolisp import __version__
-from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
+from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputIsInput, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
 from monolisp.linkage.sizes import Sizes
 from monolisp.project import Project, embedded_files
@@ -136,7 +136,7 @@ def build(plan: Plan, machine: Machine) -> Result:
     if not plan.steps and plan.earlier is not None:
         entry = plan.earlier.result.get("entry")
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
-    check_output(plan.output)
+    check_output(plan.output, plan.project.files)
     from monolisp.lisp.session import Saved, load_program
 
     watch = Stopwatch({})
@@ -147,7 +147,7 @@ def build(plan: Plan, machine: Machine) -> Result:
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
             loaded = load_program(plan.project, toolchain, machine, folder, saved, _get_ready)
-        output = _final_output(plan, loaded.build_pathname)
+        output = _final_output(plan, loaded)
         linked = _publish(saved, output, plan, machine, watch)
     return _finish(plan, machine, output, loaded, linked, watch)
 
@@ -219,16 +219,18 @@ def _finish(plan: Plan, machine: Machine, output: Path, loaded: Loaded, linked: 
     return Result(output, True, record.output.size, loaded.entry, digest, loaded.warnings, watch.seconds)
 
 
-def _final_output(plan: Plan, build_pathname: str | None) -> Path:
+def _final_output(plan: Plan, loaded: Loaded) -> Path:
     output = plan.output
-    if plan.project.output is None and build_pathname:
-        output = Path.cwd() / build_pathname
-        check_output(output)
+    if plan.project.output is None and loaded.build_pathname:
+        output = Path.cwd() / loaded.build_pathname
+    check_output(output, (plan.project.directory / name for name in loaded.files))
     return output
 
 
-def check_output(output: Path) -> None:
-    """Find out before minutes of work that the result could not be put there."""
+def check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Find out before minutes of work that the result could not be put there, or would take an input's place."""
+    if any(path.name == output.name and path.parent.resolve() == output.parent.resolve() for path in inputs):
+        raise OutputIsInput(path=output)
     if output.is_dir():
         raise OutputIsDirectory(path=output)
     if not output.parent.is_dir():

@@ -142,6 +142,13 @@ class NoSuchFile(MonolispError):
     todo = "check the spelling and the directory you are in"
 
 
+class NotUtf8(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{name} cannot be used: it is not UTF-8"
+    why = "Lisp knows files, and everything else that it is told, by text in UTF-8"
+    todo = "give it another name"
+
+
 class TwoSystems(MonolispError):
     exit_code = Exit.INPUT
     what = "{directory} has more than one .asd file"
@@ -364,6 +371,13 @@ class OutputIsDirectory(MonolispError):
     exit_code = Exit.OUTPUT
     what = "the output {path} is a directory"
     why = "an executable cannot take its name"
+    todo = "name another output with -o FILE"
+
+
+class OutputIsInput(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "the output {path} is a file that the program is made from"
+    why = "the executable would take its place"
     todo = "name another output with -o FILE"
 
 

@@ -14,6 +14,7 @@ from monolisp.errors import (
     MixedInputs,
     NoSuchFile,
     NothingToBuild,
+    NotUtf8,
     TwoSystems,
     UnknownKey,
 )
@@ -146,7 +147,7 @@ def resolve_project(
             raise NoSuchFile(file=entry, reason="--registry names a directory")
     trees = [*extra, *([folder] if system else []), *local_trees(here, home, settings.quicklisp)]
     heap = checked_size("--heap", settings.heap or Project.heap)
-    return Project(
+    project = Project(
         directory=here,
         files=files,
         system=system,
@@ -162,6 +163,21 @@ def resolve_project(
         before=before,
         debugger=bool(settings.debugger),
     )
+    for field in fields(project):
+        _require_utf8(getattr(project, field.name))
+    return project
+
+
+def _require_utf8(value: object) -> None:
+    """Everything that Lisp will be told must be text: names of files may be any bytes. Raises NotUtf8."""
+    if isinstance(value, tuple):
+        for item in value:
+            _require_utf8(item)
+    elif isinstance(value, str | Path):
+        try:
+            str(value).encode()
+        except UnicodeEncodeError as error:
+            raise NotUtf8(name=value) from error
 
 
 def _larger(heap: str, default: str) -> str:
@@ -255,6 +271,7 @@ def embedded_files(project: Project) -> list[tuple[str, Path]]:
         matched = [path for path in sorted(project.directory.glob(pattern)) if path.is_file()]
         if not matched:
             raise NoSuchFile(file=pattern, reason="no file matches this pattern of --embed")
+        _require_utf8(tuple(matched))
         found |= {path.relative_to(project.directory).as_posix(): path for path in matched}
     return list(found.items())
 

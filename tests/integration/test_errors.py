@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -174,6 +175,33 @@ def test_the_old_executable_survives_a_failed_build(monolisp: Monolisp, tmp_path
 def test_output_is_a_directory(monolisp: Monolisp, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     refused(attempt(monolisp, tmp_path, GOOD), Exit.OUTPUT, "is a directory")
+
+
+@pytest.mark.parametrize("line", [["-o", "bad.lisp"], ["-o", "../{name}/bad.lisp"], ["-o", "data"], ["-o", "part"]])
+def test_output_is_an_input(monolisp: Monolisp, tmp_path: Path, line: list[str]) -> None:
+    """Whether it was named, or only read while the program was loaded."""
+    for name in ("data", "part.lisp"):
+        (tmp_path / name).write_text("1")
+    (tmp_path / "part").symlink_to("part.lisp")
+    text = f'(load "part") (with-open-file (data "data") (read data)) {GOOD}'
+    words = [word.format(name=tmp_path.name) for word in line]
+    refused(attempt(monolisp, tmp_path, text, *words), Exit.OUTPUT, "is a file that the program is made from")
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.lisp", "data", "part", "part.lisp"}
+    assert (tmp_path / "bad.lisp").read_text() == text
+
+
+def test_a_script_without_a_type_is_not_overwritten(monolisp: Monolisp, tmp_path: Path) -> None:
+    """The executable would be called the same."""
+    (tmp_path / "tool").write_text(GOOD)
+    refused(monolisp("build", "tool"), Exit.OUTPUT, "the output", "-o FILE")
+    assert (tmp_path / "tool").read_text() == GOOD
+    assert monolisp("build", "tool", "-o", "made").code == 0
+
+
+def test_names_that_are_not_utf_8(monolisp: Monolisp, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.lisp")
+    (tmp_path / name).write_text(GOOD)
+    refused(monolisp("build", name), Exit.INPUT, "it is not UTF-8")
 
 
 def test_output_directory_is_missing(monolisp: Monolisp, tmp_path: Path) -> None:

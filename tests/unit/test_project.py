@@ -19,6 +19,7 @@ from monolisp.errors import (
     MonolispError,
     NoSuchFile,
     NothingToBuild,
+    NotUtf8,
     TwoSystems,
     UnknownKey,
 )
@@ -26,6 +27,7 @@ from monolisp.project import (
     Project,
     Settings,
     checked_size,
+    embedded_files,
     installed_by_quicklisp,
     local_trees,
     merged,
@@ -507,6 +509,35 @@ class TestValues:
         assert resolve(tmp_path, "web").output is None
         assert resolve(tmp_path, "web", output="bin/web").output == tmp_path / "bin/web"
         assert resolve(tmp_path, "web", output="/bin/web").output == Path("/bin/web")
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"entry": "\udcff"},
+            {"output": "\udcff"},
+            {"features": ("a", "\udcff")},
+            {"system": "\udcff"},
+            {"files": ("\udcff.lisp",)},
+            {"registries": ("\udcff",)},
+        ],
+        ids=str,
+    )
+    def test_what_lisp_is_told_must_be_utf_8(self, tmp_path: Path, said: dict[str, Any]) -> None:
+        (tmp_path / "\udcff").mkdir()
+        (tmp_path / "\udcff.lisp").touch()
+        with pytest.raises(NotUtf8, match="it is not UTF-8"):
+            resolve_project([], Settings(**{"system": "web", **said}), tmp_path, NOBODY, ())
+
+    def test_so_must_be_forms_and_directories(self, tmp_path: Path) -> None:
+        with pytest.raises(NotUtf8):
+            resolve_project(["web"], Settings(), tmp_path, NOBODY, (("eval", "\udcff"),))
+        with pytest.raises(NotUtf8):
+            resolve_project(["web"], Settings(), tmp_path / "\udcff", NOBODY)
+
+    def test_and_names_of_embedded_files(self, tmp_path: Path) -> None:
+        (tmp_path / "\udcff.txt").touch()
+        with pytest.raises(NotUtf8):
+            embedded_files(resolve(tmp_path, "web", embed=("*.txt",)))
 
     def test_the_building_heap_is_the_programs_unless_that_is_small(self, tmp_path: Path) -> None:
         heaps = [resolve(tmp_path, "web", heap="64MiB"), resolve(tmp_path, "web", heap="2GiB")]
