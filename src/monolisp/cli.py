@@ -277,7 +277,7 @@ def _shown(path: Path) -> Path:
 def run_verify(options: argparse.Namespace) -> int:
     from monolisp.elf import verify
     from monolisp.elf.report import as_json, as_table
-    from monolisp.errors import BadElf, NoSuchFile
+    from monolisp.errors import BadElf, NoSuchFile, Unreadable
     from monolisp.target import find_target
 
     target = find_target(options.target) if options.target else None
@@ -285,13 +285,13 @@ def run_verify(options: argparse.Namespace) -> int:
     for name in options.files:
         try:
             verdicts.append(verify(Path(name), target, run=not options.no_run))
-        except (BadElf, NoSuchFile) as error:
-            unreadable.append(error)
+        except (BadElf, NoSuchFile, Unreadable) as error:
+            unreadable.append((name, error))
     if options.json:
-        print(json.dumps(as_json(verdicts), indent=1))
+        print(json.dumps(as_json(verdicts, unreadable), indent=1))
     elif verdicts:
         print("\n".join(as_table(verdict) for verdict in verdicts))
-    for refusal in unreadable:
+    for _, refusal in unreadable:
         print(refusal, file=sys.stderr)
     if unreadable:
         return int(Exit.INPUT)
@@ -299,11 +299,8 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def run_linkage(options: argparse.Namespace) -> int:
-    from monolisp.errors import NoSuchFile
     from monolisp.link.listing import as_json, as_table, listing
 
-    if not Path(options.file).is_file():
-        raise NoSuchFile(file=options.file, reason="there is no regular file of that name")
     rows = listing(Path(options.file))
     print(json.dumps(as_json(rows), indent=1) if options.json else as_table(rows))
     return int(Exit.OK)

@@ -142,6 +142,13 @@ class NoSuchFile(MonolispError):
     todo = "check the spelling and the directory you are in"
 
 
+class Unreadable(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} cannot be read"
+    why = "{reason}"
+    todo = "check its permissions, and those of the directories that it is in"
+
+
 class NotUtf8(MonolispError):
     exit_code = Exit.INPUT
     what = "{name} cannot be used: it is not UTF-8"
