@@ -79,7 +79,7 @@ class Store:
         """The entry, made by `make(directory)` when it is not there. Whoever comes second waits and finds it."""
         final = self.path(kind, digest)
         if final.is_dir():
-            self._touch(final)
+            self.note_use(final)
             return final
         with self.lock(f"{kind}-{digest}"):
             if not final.is_dir():
@@ -156,8 +156,8 @@ class Store:
             remove_tree(doomed)
 
     @staticmethod
-    def _touch(path: Path) -> None:
-        """Note the use, at most once a day: pruning goes by it."""
+    def note_use(path: Path) -> None:
+        """Remember that an entry was used, at most once a day: pruning goes by it."""
         if time.time() - path.stat().st_mtime > 86400 and os.access(path, os.W_OK):
             os.utime(path)
 
