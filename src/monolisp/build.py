@@ -89,7 +89,7 @@ def ours() -> list[str]:
     """Our own files that go into every program: with other ones it would be another program."""
     folder = Path(__file__).parent
     named = [*(folder / "lisp").glob("*.lisp"), *(folder / "linkage").glob("*.[ch]"), *(folder / "link").glob("*.py")]
-    return [path.read_text() for path in sorted(named)]
+    return [path.read_text(encoding="utf-8") for path in sorted(named)]
 
 
 def _settings(project: Project) -> dict[str, object]:

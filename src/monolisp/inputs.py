@@ -127,5 +127,5 @@ def read_record(path: Path) -> Record | None:
 def write_record(path: Path, record: Record) -> None:
     """Written aside and renamed: a reader finds the old one or the new one."""
     aside = path.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps(asdict(record)))
+    aside.write_text(json.dumps(asdict(record)), encoding="utf-8")
     aside.rename(path)

@@ -255,7 +255,7 @@ def installed_by_quicklisp(root: Path) -> list[Path]:
     """
     found = []
     for note in sorted(root.glob("dists/*/installed/releases/*.txt")):
-        name = note.read_text(errors="replace").strip()
+        name = note.read_text(encoding="utf-8", errors="replace").strip()
         if name:
             found.append(root / name)
     return found

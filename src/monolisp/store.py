@@ -55,7 +55,7 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
-                tag.write_text(_TAG)
+                tag.write_text(_TAG, encoding="utf-8")
         except OSError as error:
             raise StoreUnusable(path=self.root, reason=error.strerror or error) from error
         return self

@@ -57,12 +57,12 @@ class Loaded:
 
 def driver(toolchain: Toolchain, machine: Machine) -> Path:
     """Our Lisp files, compiled by this toolchain once."""
-    sources = {name: (Path(__file__).parent / name).read_text() for name in _LISP_FILES}
+    sources = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _LISP_FILES}
     digest = digest_of(["driver", toolchain.digest, sources])
 
     def make(directory: Path) -> None:
         for name, text in sources.items():
-            (directory / name).write_text(text)
+            (directory / name).write_text(text, encoding="utf-8")
         forms = [f'(load (or (compile-file "{name}") (sb-ext:exit :code 1 :abort t)))' for name in sources]
         argv = [*_lisp(toolchain), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
         done = machine.runner(Command(argv, _environment(toolchain, machine), cwd=directory))

@@ -111,8 +111,8 @@ class Apt:
         keyring = next((path for path in _KEYRINGS if Path(path).is_file()), None)
         for part in ("state/lists/partial", "cache/archives/partial"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
-        (self.directory / "apt.conf").write_text(configuration(self.directory))
-        (self.directory / "sources.list").write_text(sources_list(kind, uri, suite, keyring))
+        (self.directory / "apt.conf").write_text(configuration(self.directory), encoding="utf-8")
+        (self.directory / "sources.list").write_text(sources_list(kind, uri, suite, keyring), encoding="utf-8")
         self._done(self._run(["-q", "-c", self.directory / "apt.conf", "update"]), f"the index of {suite}")
 
     def get(self, *arguments: str) -> Finished:

@@ -130,7 +130,7 @@ def _unpack_package(directory: Path, options: FetchOptions, runner: Runner) -> N
     if done.returncode != 0:
         raise PlaceFailed(f"dpkg-deb could not unpack {package.name}: {done.text.strip()}")
     package.unlink()
-    (directory / "host.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (directory / "host.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _unpacked(directory: Path) -> HostLisp:
