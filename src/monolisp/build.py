@@ -209,11 +209,14 @@ def _finish(plan: Plan, machine: Machine, output: Path, loaded: Loaded, linked: 
     """Keep the record that lets the next build see that nothing changed."""
     # What an earlier build read counts still: compiled files that were good then were not made again now.
     files = loaded.files | (frozenset(plan.earlier.files) if plan.earlier else frozenset())
+    directories = {**loaded.directories}
+    for name, seen in plan.earlier.directories.items() if plan.earlier else ():
+        directories[name] = directories.get(name, frozenset()).union(seen.types)
     without = (machine.store.root, plan.toolchain.path)
     told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
     told |= {"toolchain": plan.toolchain.digest, "code": str(linked)}
     with watch.step("record"):
-        record = record_of(plan.settings, files, loaded.directories, plan.project.directory, without, output, told)
+        record = record_of(plan.settings, files, directories, plan.project.directory, without, output, told)
         write_record(plan.record, record)
     digest = plan.toolchain.digest
     return Result(output, True, record.output.size, loaded.entry, digest, loaded.warnings, watch.seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from monolisp.store import Store, digest_of
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
-_LISP_FILES = ("program.lisp", "driver.lisp")
+_LISP_FILES = ("program.lisp", "watch.lisp", "driver.lisp")
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Saved:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A program that was loaded and saved: what it told, and every file that it read."""
+    """A program that was loaded and saved: what it told, every file that it read, and every directory that it listed,
+    with the types of files that it looked for there (see inputs.Listing)."""
 
     events: Sequence[Event]
     files: frozenset[str]
-    directories: frozenset[str]
+    directories: Mapping[str, frozenset[str]]
 
     @property
     def entry(self) -> str | None:
@@ -142,7 +143,7 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
         raise death_of(events, done.returncode, said)
     files, directories = read_record(record.read_bytes())
     told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
-    return Loaded(events, frozenset(files | told), frozenset(directories))
+    return Loaded(events, frozenset(files | told), directories)
 
 
 def _is_full(directory: Path) -> bool:
@@ -156,15 +157,27 @@ def _listed(event: Event) -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def read_record(content: bytes) -> tuple[set[str], set[str]]:
-    """Files read and directories listed, as linkage/record.c reports them: a letter, the path, a null byte."""
-    files, directories = set(), set()
+def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
+    """Files read, and directories listed with the types that were looked for there.
+
+    The record is what linkage/record.c and watch.lisp report, each a letter, a text and a null byte: F a file, D a
+    directory; T and E, files of this type are looked for from here to there.
+    """
+    files: set[str] = set()
+    directories: dict[str, frozenset[str]] = {}
+    types: list[str] = []
     for line in content.split(b"\0"):
-        path = os.fsdecode(line[1:])
-        if line[:1] == b"F":
-            files.add(path)
-        elif line[:1] == b"D":
-            directories.add(path.rstrip("/") or "/")
+        text = os.fsdecode(line[1:])
+        match line[:1]:
+            case b"F":
+                files.add(text)
+            case b"D":
+                path = text.rstrip("/") or "/"
+                directories[path] = directories.get(path, frozenset()).union(types)
+            case b"T":
+                types.append(text)
+            case b"E" if text in types:
+                types.remove(text)
     return files, directories
 
 
