@@ -156,6 +156,13 @@ class NotUtf8(MonolispError):
     todo = "give it another name"
 
 
+class NoDirectory(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the directory that you are in is not there any more"
+    why = "{reason}"
+    todo = "go to another directory, or to the same one again"
+
+
 class TwoSystems(MonolispError):
     exit_code = Exit.INPUT
     what = "{directory} has more than one .asd file"

@@ -198,7 +198,7 @@ def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Pa
             raise MixedInputs(inputs=" ".join(inputs))
         definition = _script(definitions[0], here)
         return (), definition.stem, definition.parent
-    if all(name.endswith((".lisp", ".lsp", ".cl")) or _is_file(here / name) for name in inputs):
+    if all(name.endswith((".lisp", ".lsp", ".cl")) or _is_script(here / name) for name in inputs):
         return tuple(_script(name, here) for name in inputs), None, here
     if len(inputs) > 1:
         raise MixedInputs(inputs=" ".join(inputs))
@@ -212,6 +212,17 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def _is_script(path: Path) -> bool:
+    """A file without a Lisp type may be a script, but also what an earlier build made of the system of that name."""
+    if not _is_file(path) or _is_file(path.with_name(path.name + ".asd")):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) != b"\x7fELF"
+    except OSError:
+        return True
 
 
 def _script(name: str, here: Path) -> Path:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from monolisp.errors import Exit
 
 from .conftest import Ended, Monolisp, needs_root, run
 
+Built = Callable[..., Path]
 GOOD = '(defun main () (princ "good"))'
 
 
@@ -280,3 +281,35 @@ def test_make_is_missing(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "monolisp", "toolchain", "build"]
     done = run(argv, cwd=tmp_path, PATH=str(tools), MONOLISP_STORE=str(tmp_path / "store"), timeout=300)
     refused(done, Exit.TOOL, "make", "monolisp doctor")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(built: Built, tmp_path: Path, closed: str) -> None:
+    """As some service managers start programs: what we open must not be taken for them."""
+    built(GOOD, name="app")
+    command = f"{Path(sys.executable).with_name('monolisp')} build app.lisp --always {closed}"
+    done = run(["sh", "-c", command], cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert run([tmp_path / "app"]).out == "good"
+
+
+@pytest.mark.parametrize("command", ["toolchain list --json", "doctor"])
+def test_standard_output_is_full(toolchain: Path, command: str) -> None:
+    done = run(["sh", "-c", f"{Path(sys.executable).with_name('monolisp')} {command} >/dev/full"])
+    assert (done.code, "Traceback" in done.err) == (Exit.OUTPUT, False)
+    assert "no space left" in done.err
+
+
+def test_a_directory_that_is_gone(toolchain: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    command = f"rmdir ../here; {Path(sys.executable).with_name('monolisp')} build app.lisp"
+    refused(run(["sh", "-c", command], cwd=tmp_path / "here"), Exit.INPUT, "is not there any more")
+
+
+def test_a_system_is_built_again(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Its executable has its name, and is no script."""
+    (tmp_path / "app.asd").write_text('(defsystem "app" :components ((:file "code")) :entry-point "cl-user::main")')
+    (tmp_path / "code.lisp").write_text(f"(in-package :cl-user) {GOOD}")
+    for _ in range(2):
+        assert monolisp("build", "app", "--always").code == 0
+    assert run([tmp_path / "app"]).out == "good"

@@ -325,6 +325,11 @@ class TestStore:
         monkeypatch.setenv("MONOLISP_STORE", "stored")
         assert cli._store().root == tmp_path / "stored"
 
+    def test_of_nobody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As the shell does, a name that nobody has is left as it is."""
+        monkeypatch.setenv("MONOLISP_STORE", "~no-such-user/stored")
+        assert cli._store().root == tmp_path / "~no-such-user/stored"
+
     def test_of_the_user(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("MONOLISP_STORE", "")

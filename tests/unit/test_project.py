@@ -511,6 +511,18 @@ class TestValues:
         assert resolve(tmp_path, "web", output="/bin/web").output == Path("/bin/web")
 
     @pytest.mark.parametrize(
+        ("content", "definition", "script"),
+        [(b"#!/bin/sh", False, True), (b"", False, True), (b"\x7fELF\2", False, False), (b"(in-", True, False)],
+    )
+    def test_a_file_of_a_systems_name(self, tmp_path: Path, content: bytes, definition: bool, script: bool) -> None:
+        """The executable of a system is called like it: the next build must not take it for a script."""
+        (tmp_path / "web").write_bytes(content)
+        if definition:
+            (tmp_path / "web.asd").touch()
+        project = resolve(tmp_path, "web")
+        assert (project.files, project.system) == (((tmp_path / "web",), None) if script else ((), "web"))
+
+    @pytest.mark.parametrize(
         "said",
         [
             {"entry": "\udcff"},
