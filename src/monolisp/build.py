@@ -234,12 +234,12 @@ def check_output(output: Path, inputs: Iterable[Path]) -> None:
     """Find out before minutes of work that the result could not be put there, or would take an input's place."""
     if any(path.name == output.name and path.parent.resolve() == output.parent.resolve() for path in inputs):
         raise OutputIsInput(path=output)
-    if output.is_dir():
-        raise OutputIsDirectory(path=output)
     if not output.parent.is_dir():
         raise OutputUnwritable(path=output, reason=f"there is no directory {output.parent}")
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise OutputUnwritable(path=output, reason=f"the directory {output.parent} is not yours to write")
+    if output.is_dir():
+        raise OutputIsDirectory(path=output)
 
 
 @contextmanager

@@ -226,7 +226,7 @@ class LispReadError(MonolispError):
     exit_code = Exit.LISP
     what = "{place}: cannot be read"
     why = "{condition}"
-    todo = "balance the parentheses and check the packages named in that form"
+    todo = "balance the parentheses; if a package is missing, build the system that depends on it, or load it earlier"
 
 
 class LispCompileError(MonolispError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from monolisp.errors import (
     NotUtf8,
     TwoSystems,
     UnknownKey,
+    Unreadable,
 )
 
 FILE = "monolisp.toml"
@@ -136,6 +138,16 @@ def size_in_bytes(text: str) -> int | None:
     return int(match[1]) << 10 * ("KMGT".index((match[2] or "M").upper()) + 1) if match else None
 
 
+@contextmanager
+def _looking() -> Iterator[None]:
+    """Where a person may not look it cannot be told what is there. Raises Unreadable."""
+    try:
+        yield
+    except PermissionError as error:
+        raise Unreadable(file=error.filename, reason=error.strerror) from error
+
+
+@_looking()
 def resolve_project(
     inputs: list[str], settings: Settings, here: Path, home: Path, before: tuple[Before, ...] = ()
 ) -> Project:
@@ -146,6 +158,9 @@ def resolve_project(
         if not entry.is_dir():
             raise NoSuchFile(file=entry, reason="--registry names a directory")
     trees = [*extra, *([folder] if system else []), *local_trees(here, home, settings.quicklisp)]
+    for kind, text in before:
+        if kind == "load":
+            _script(text, here)
     heap = checked_size("--heap", settings.heap or Project.heap)
     project = Project(
         directory=here,

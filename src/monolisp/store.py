@@ -115,7 +115,8 @@ class Store:
                 for left in folder.iterdir():
                     with suppress(BlockingIOError), locked(left):
                         remove_tree(left)
-                path.mkdir()
+                with _blaming(self.root):
+                    path.mkdir()
                 held.enter_context(locked(path))
             try:
                 yield path

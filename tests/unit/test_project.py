@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -22,6 +24,7 @@ from monolisp.errors import (
     NotUtf8,
     TwoSystems,
     UnknownKey,
+    Unreadable,
 )
 from monolisp.project import (
     Project,
@@ -540,11 +543,26 @@ class TestValues:
         with pytest.raises(NotUtf8, match="it is not UTF-8"):
             resolve_project([], Settings(**{"system": "web", **said}), tmp_path, NOBODY, ())
 
+    def test_what_is_loaded_before_must_be_there(self, tmp_path: Path) -> None:
+        (tmp_path / "there.lisp").touch()
+        resolve_project(["web"], Settings(), tmp_path, NOBODY, (("load", str(tmp_path / "there.lisp")),))
+        with pytest.raises(NoSuchFile, match="ther") as caught:
+            resolve_project(["web"], Settings(), tmp_path, NOBODY, (("load", str(tmp_path / "ther.lisp")),))
+        assert caught.value.why_text == "did you mean there.lisp?"
+
     def test_so_must_be_forms_and_directories(self, tmp_path: Path) -> None:
         with pytest.raises(NotUtf8):
             resolve_project(["web"], Settings(), tmp_path, NOBODY, (("eval", "\udcff"),))
         with pytest.raises(NotUtf8):
             resolve_project(["web"], Settings(), tmp_path / "\udcff", NOBODY)
+
+    def test_where_one_may_not_look(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(path: Path, **options: object) -> NoReturn:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        monkeypatch.setattr(Path, "stat", refuse)
+        with pytest.raises(Unreadable, match=r"app\.lisp cannot be read"):
+            resolve(tmp_path, "app.lisp")
 
     def test_and_names_of_embedded_files(self, tmp_path: Path) -> None:
         (tmp_path / "\udcff.txt").touch()
