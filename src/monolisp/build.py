@@ -10,14 +10,14 @@ import glob
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monolisp import __version__
-from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputUnwritable
+from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputIsInput, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
 from monolisp.linkage.sizes import Sizes
 from monolisp.lock import FILE as LOCK
@@ -100,7 +100,7 @@ def ours() -> list[str]:
     """Our own files that go into every program: with other ones it would be another program."""
     folder = Path(__file__).parent
     named = [*(folder / "lisp").glob("*.lisp"), *(folder / "linkage").glob("*.[ch]"), *(folder / "link").glob("*.py")]
-    return [path.read_text() for path in sorted(named)]
+    return [path.read_text(encoding="utf-8") for path in sorted(named)]
 
 
 def _settings(project: Project) -> dict[str, object]:
@@ -150,7 +150,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
     if not plan.steps and plan.earlier is not None:
         entry = plan.earlier.result.get("entry")
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
-    check_output(plan.output)
+    check_output(plan.output, plan.project.files)
     from monolisp.libraries.desk import Desk
     from monolisp.lisp.session import Saved, load_program
 
@@ -170,7 +170,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         with watch.step("load"):
             loaded = load_program(plan.project, toolchain, machine, folder, saved, desk, _get_ready)
         foreign = desk.foreign([*plan.project.exports, *loaded.exports])
-        output = _final_output(plan, loaded.build_pathname)
+        output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
     _keep_lock(plan.lock, lock, foreign)
     return _finish(plan, machine, output, loaded, linked, foreign, watch)
@@ -256,11 +256,14 @@ def _finish(
     """Keep the record that lets the next build see that nothing changed."""
     # What an earlier build read counts still: compiled files that were good then were not made again now.
     files = loaded.files | (frozenset(plan.earlier.files) if plan.earlier else frozenset())
+    directories = {**loaded.directories}
+    for name, seen in plan.earlier.directories.items() if plan.earlier else ():
+        directories[name] = directories.get(name, frozenset()).union(seen.types)
     without = (machine.store.root, plan.toolchain.path)
     told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
     told |= {"toolchain": plan.toolchain.digest, "code": str(linked.path)}
     with watch.step("record"):
-        record = record_of(plan.settings, files, loaded.directories, plan.project.directory, without, output, told)
+        record = record_of(plan.settings, files, directories, plan.project.directory, without, output, told)
         write_record(plan.record, record)
     digest = plan.toolchain.digest
     libraries = linked_libraries(linked, foreign)
@@ -289,22 +292,24 @@ def undefined_names(program: Program, toolchain: Toolchain) -> tuple[str, ...]:
     return tuple(name for name in lacking if name not in own)
 
 
-def _final_output(plan: Plan, build_pathname: str | None) -> Path:
+def _final_output(plan: Plan, loaded: Loaded) -> Path:
     output = plan.output
-    if plan.project.output is None and build_pathname:
-        output = Path.cwd() / build_pathname
-        check_output(output)
+    if plan.project.output is None and loaded.build_pathname:
+        output = Path.cwd() / loaded.build_pathname
+    check_output(output, (plan.project.directory / name for name in loaded.files))
     return output
 
 
-def check_output(output: Path) -> None:
-    """Find out before minutes of work that the result could not be put there."""
-    if output.is_dir():
-        raise OutputIsDirectory(path=output)
+def check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Find out before minutes of work that the result could not be put there, or would take an input's place."""
+    if any(path.name == output.name and path.parent.resolve() == output.parent.resolve() for path in inputs):
+        raise OutputIsInput(path=output)
     if not output.parent.is_dir():
         raise OutputUnwritable(path=output, reason=f"there is no directory {output.parent}")
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise OutputUnwritable(path=output, reason=f"the directory {output.parent} is not yours to write")
+    if output.is_dir():
+        raise OutputIsDirectory(path=output)
 
 
 @contextmanager

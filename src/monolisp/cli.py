@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,9 +28,21 @@ Command = Callable[[argparse.Namespace], int]
 def command_line() -> NoReturn:
     """The installed command: run, then leave without taking the interpreter apart, which would take longer than a build
     with nothing to do."""
+    _open_closed_streams()
     code = main()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Whoever starts us may have closed standard streams: then files that we open would take their numbers."""
+    for number in (0, 1, 2):
+        with suppress(OSError):
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,18 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     command: Command = options.run
     try:
-        code = _guarded(command, options)
-        sys.stdout.flush()
+        return _guarded(command, options)
     except BrokenPipeError:
         # Whoever read the output is gone, and what is still buffered with it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(Exit.OK)
-    return code
 
 
 def _guarded(command: Command, options: argparse.Namespace) -> int:
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
     except MonolispError as error:
         print(error, file=sys.stderr)
         if getattr(options, "json", False):
@@ -58,7 +72,10 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            print("error: no space left for what goes to standard output, or to a file of ours", file=sys.stderr)
+            return int(Exit.OUTPUT)
         import traceback
 
         traceback.print_exc()
@@ -123,7 +140,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--embed", action="append", metavar="PATTERN", help="put files into the executable")
     add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
     add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
-    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's)")
+    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's, at least 1GiB)")
     add("--sbcl", metavar="VERSION", help="SBCL version")
     add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
@@ -208,7 +225,8 @@ def _store() -> Store:
 
     named = os.environ.get("MONOLISP_STORE")
     if named:
-        return Store(Path(named).expanduser().absolute()).prepare()
+        # os.path's leaves ~nobody as it is, pathlib's raises RuntimeError.
+        return Store(Path(os.path.expanduser(named)).absolute()).prepare()  # noqa: PTH111
     from platformdirs import user_cache_path
 
     return Store(user_cache_path("monolisp")).prepare()
@@ -245,12 +263,17 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def run_build(options: argparse.Namespace) -> int:
     from monolisp.build import build, plan_build
+    from monolisp.errors import NoDirectory
     from monolisp.project import resolve_project
     from monolisp.target import find_target
 
     target = find_target(options.target)
     before = tuple(options.before or ())
-    project = resolve_project(options.inputs, _settings(options), Path.cwd(), Path.home(), before)
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise NoDirectory(reason=error.strerror or error) from error
+    project = resolve_project(options.inputs, _settings(options), here, Path.home(), before)
     progress = _progress()
     machine = _machine(options, progress)
     plan = plan_build(project, target, machine, options.always)
@@ -306,7 +329,7 @@ def _shown(path: Path) -> Path:
 def run_verify(options: argparse.Namespace) -> int:
     from monolisp.elf import verify
     from monolisp.elf.report import as_json, as_table
-    from monolisp.errors import BadElf, NoSuchFile
+    from monolisp.errors import BadElf, NoSuchFile, Unreadable
     from monolisp.target import find_target
 
     target = find_target(options.target) if options.target else None
@@ -314,13 +337,13 @@ def run_verify(options: argparse.Namespace) -> int:
     for name in options.files:
         try:
             verdicts.append(verify(Path(name), target, run=not options.no_run))
-        except (BadElf, NoSuchFile) as error:
-            unreadable.append(error)
+        except (BadElf, NoSuchFile, Unreadable) as error:
+            unreadable.append((name, error))
     if options.json:
-        print(json.dumps(as_json(verdicts), indent=1))
+        print(json.dumps(as_json(verdicts, unreadable), indent=1))
     elif verdicts:
         print("\n".join(as_table(verdict) for verdict in verdicts))
-    for refusal in unreadable:
+    for _, refusal in unreadable:
         print(refusal, file=sys.stderr)
     if unreadable:
         return int(Exit.INPUT)
@@ -328,11 +351,8 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def run_linkage(options: argparse.Namespace) -> int:
-    from monolisp.errors import NoSuchFile
     from monolisp.link.listing import as_json, as_table, listing
 
-    if not Path(options.file).is_file():
-        raise NoSuchFile(file=options.file, reason="there is no regular file of that name")
     rows = listing(Path(options.file))
     print(json.dumps(as_json(rows), indent=1) if options.json else as_table(rows))
     return int(Exit.OK)

@@ -227,6 +227,27 @@ class NoSuchFile(MonolispError):
     todo = "check the spelling and the directory you are in"
 
 
+class Unreadable(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} cannot be read"
+    why = "{reason}"
+    todo = "check its permissions, and those of the directories that it is in"
+
+
+class NotUtf8(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{name} cannot be used: it is not UTF-8"
+    why = "Lisp knows files, and everything else that it is told, by text in UTF-8"
+    todo = "give it another name"
+
+
+class NoDirectory(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the directory that you are in is not there any more"
+    why = "{reason}"
+    todo = "go to another directory, or to the same one again"
+
+
 class TwoSystems(MonolispError):
     exit_code = Exit.INPUT
     what = "{directory} has more than one .asd file"
@@ -290,7 +311,7 @@ class LispReadError(MonolispError):
     exit_code = Exit.LISP
     what = "{place}: cannot be read"
     why = "{condition}"
-    todo = "balance the parentheses and check the packages named in that form"
+    todo = "balance the parentheses; if a package is missing, build the system that depends on it, or load it earlier"
 
 
 class LispCompileError(MonolispError):
@@ -316,7 +337,7 @@ class LispSaveError(MonolispError):
 
 class LispHeapExhausted(MonolispError):
     exit_code = Exit.LISP
-    what = "{place}: no memory left while loading"
+    what = "{place}: no memory left"
     why = "{condition}"
     todo = "raise the heap of the building Lisp, for instance --build-heap 8GiB"
 
@@ -343,6 +364,13 @@ class ToolMissing(MonolispError):
     what = "{tool} was not found on this machine"
     why = "{detail}"
     todo = "`monolisp doctor` prints the command that installs it"
+
+
+class CannotStart(MonolispError):
+    exit_code = Exit.TOOL
+    what = "{tool} could not be started"
+    why = "{reason}"
+    todo = "correct that and try again; `monolisp doctor` says what else this machine lacks"
 
 
 class NoHostLisp(MonolispError):
@@ -442,6 +470,13 @@ class OutputIsDirectory(MonolispError):
     exit_code = Exit.OUTPUT
     what = "the output {path} is a directory"
     why = "an executable cannot take its name"
+    todo = "name another output with -o FILE"
+
+
+class OutputIsInput(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "the output {path} is a file that the program is made from"
+    why = "the executable would take its place"
     todo = "name another output with -o FILE"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monolisp.store import digest_of, sha256_file
 
+_SYSTEMS = (".asd", ".lisp", ".conf")
 _VIRTUAL = ("/proc/", "/dev/", "/sys/", "/run/")
 
 
@@ -32,12 +33,21 @@ class OutputState:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """A directory as it was listed: the types of the files that were looked for ("*": all), a hash of the names that
+    were there to be found."""
+
+    types: tuple[str, ...]
+    names: str
+
+
+@dataclass(frozen=True)
 class Record:
     """One finished build: the hash of its settings, the files and directories it read, and what came out."""
 
     settings: str
     files: Mapping[str, FileState]
-    directories: Mapping[str, str]
+    directories: Mapping[str, Listing]
     output: OutputState
     result: Mapping[str, str | None]
 
@@ -52,18 +62,23 @@ def output_state(path: Path) -> OutputState:
     return OutputState(status.st_size, status.st_mtime_ns)
 
 
-def directory_state(path: Path) -> str:
-    """A hash of the names in a directory that may matter to Lisp: directories, and files of a Lisp type."""
+def listing(path: Path, types: Iterable[str]) -> Listing:
+    """The directory `path` as it is: directories, files that make systems, and files of `types`.
+
+    Hidden names do not count: editors and builds at work put them there.
+    """
+    wanted = tuple(sorted({*types}))
+    endings = (*_SYSTEMS, *(f".{kind}" for kind in wanted if kind), *([""] if "*" in wanted else []))
     try:
         with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if entry.name[0] != "." and _may_matter(entry))
+            names = sorted(entry.name for entry in entries if entry.name[0] != "." and _may_matter(entry, endings))
     except OSError:
-        return "gone"
-    return digest_of(names)
+        return Listing(wanted, "gone")
+    return Listing(wanted, digest_of(names))
 
 
-def _may_matter(entry: os.DirEntry[str]) -> bool:
-    if entry.name.endswith((".asd", ".lisp", ".conf")):
+def _may_matter(entry: os.DirEntry[str], endings: tuple[str, ...]) -> bool:
+    if entry.name.endswith(endings):
         return True
     try:
         return entry.is_dir()
@@ -74,7 +89,7 @@ def _may_matter(entry: os.DirEntry[str]) -> bool:
 def record_of(
     settings: str,
     files: Iterable[str],
-    directories: Iterable[str],
+    directories: Mapping[str, Iterable[str]],
     base: Path,
     without: Iterable[Path],
     output: Path,
@@ -82,13 +97,16 @@ def record_of(
 ) -> Record:
     """Record a build that has just ended; whatever lies below one of `without` is not an input.
 
-    Names are relative to the directory `base`.
+    `directories` says which types of files were looked for in each; names are relative to the directory `base`.
     """
     skipped = tuple(f"{path}/" for path in without) + _VIRTUAL
     wanted = sorted({str(base / name) for name in files})
     states = {name: file_state(Path(name)) for name in wanted if not name.startswith(skipped) and Path(name).is_file()}
-    listed = {str(base / name) for name in directories}
-    listings = {name: directory_state(Path(name)) for name in sorted(listed) if not f"{name}/".startswith(skipped)}
+    listed: dict[str, set[str]] = {}
+    for name, types in directories.items():
+        listed.setdefault(str(base / name), set()).update(types)
+    kept = sorted(name for name in listed if not f"{name}/".startswith(skipped))
+    listings = {name: listing(Path(name), listed[name]) for name in kept}
     return Record(settings, states, listings, output_state(output), result)
 
 
@@ -98,7 +116,7 @@ def changes(record: Record, settings: str, output: Path) -> list[str]:
     if not output.exists() or output_state(output) != record.output:
         reasons.append(f"{output} is missing or was changed")
     reasons += [f"{name} changed" for name, state in record.files.items() if not _same(Path(name), state)]
-    moved = [name for name, seen in record.directories.items() if directory_state(Path(name)) != seen]
+    moved = [name for name, seen in record.directories.items() if listing(Path(name), seen.types) != seen]
     return reasons + [f"something came to or went from {name}" for name in moved]
 
 
@@ -118,14 +136,19 @@ def read_record(path: Path) -> Record | None:
     try:
         told = json.loads(path.read_bytes())
         files = {name: FileState(**state) for name, state in told["files"].items()}
-        directories, result = dict(told["directories"].items()), dict(told["result"].items())
+        directories = {name: _read_listing(**seen) for name, seen in told["directories"].items()}
+        result = dict(told["result"].items())
         return Record(told["settings"], files, directories, OutputState(**told["output"]), result)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
+def _read_listing(types: list[str], names: str) -> Listing:
+    return Listing(tuple("" + kind for kind in types), names)
+
+
 def write_record(path: Path, record: Record) -> None:
     """Written aside and renamed: a reader finds the old one or the new one."""
     aside = path.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps(asdict(record)))
+    aside.write_text(json.dumps(asdict(record)), encoding="utf-8")
     aside.rename(path)

@@ -12,12 +12,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from monolisp.errors import CommandTimeout, ToolMissing
+from monolisp.errors import CannotStart, CommandTimeout, MonolispError, ToolMissing
+
+STANDARD_ERROR = 2
 
 # How a process group is ended: a signal, and the seconds that it is given to obey.
 _SIGNALS = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
@@ -27,15 +29,15 @@ _SIGNALS = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
 class Command:
     """One program to start.
 
-    `env` is the complete environment; `log` is a file that standard output and standard error are appended to
-    (without it both are captured together); `pass_fds` stay open in the child; `timeout` is in seconds.
+    `env` is the complete environment; `log` is a file that standard output and standard error are appended to, or an
+    open descriptor (without it both are captured together); `pass_fds` stay open in the child; `timeout` is in seconds.
     """
 
     argv: Sequence[str | Path]
     env: Mapping[str, str]
     cwd: Path | None = None
     stdin: bytes = b""
-    log: Path | None = None
+    log: Path | int | None = None
     pass_fds: Sequence[int] = field(default=())
     timeout: float | None = None
 
@@ -58,13 +60,13 @@ class Runner(Protocol):
 
 
 def run(command: Command, started: Callable[[int], None] | None = None) -> Finished:
-    """Run `command` to its end; `started` is told its process id. Raises ToolMissing, CommandTimeout."""
+    """Run `command` to its end; `started` is told its process id. Raises ToolMissing, CannotStart, CommandTimeout."""
     begin = time.monotonic()
-    log = None
-    if command.log is not None:
-        command.log.parent.mkdir(parents=True, exist_ok=True)
-        log = command.log.open("ab")
-    try:
+    with ExitStack() as opened:
+        log = command.log
+        if isinstance(log, Path):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log = opened.enter_context(log.open("ab")).fileno()
         try:
             child = subprocess.Popen(
                 [os.fspath(part) for part in command.argv],
@@ -76,8 +78,8 @@ def run(command: Command, started: Callable[[int], None] | None = None) -> Finis
                 pass_fds=tuple(command.pass_fds),
                 start_new_session=True,
             )
-        except FileNotFoundError as error:
-            raise ToolMissing(tool=str(command.argv[0]), detail=str(error)) from error
+        except OSError as error:
+            raise _not_started(command, error) from error
         try:
             if started is not None:
                 started(child.pid)
@@ -88,9 +90,6 @@ def run(command: Command, started: Callable[[int], None] | None = None) -> Finis
         except BaseException:
             kill_group(child)
             raise
-    finally:
-        if log is not None:
-            log.close()
     return Finished(child.returncode, output or b"", time.monotonic() - begin)
 
 
@@ -136,6 +135,18 @@ class Together:
                         os.killpg(pid, sign)
                 if self._changed.wait_for(lambda: not self._running, patience):
                     return
+
+
+def _not_started(command: Command, error: OSError) -> MonolispError:
+    """The error for a program that the kernel refused to start."""
+    tool = os.fspath(command.argv[0])
+    if command.cwd is not None and not command.cwd.is_dir():
+        return CannotStart(tool=tool, reason=f"there is no directory {command.cwd} to start it in")
+    if not isinstance(error, FileNotFoundError):
+        return CannotStart(tool=tool, reason=error.strerror or error)
+    if "/" in tool and Path(tool).exists():
+        return CannotStart(tool=tool, reason="it is there, but the interpreter or loader that it asks for is not")
+    return ToolMissing(tool=tool, detail=error)
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +15,19 @@ from monolisp.errors import (
     MixedInputs,
     NoSuchFile,
     NothingToBuild,
+    NotUtf8,
     TwoSystems,
     UnknownKey,
+    Unreadable,
 )
 
 FILE = "monolisp.toml"
 # Between an archive and the library's name that it answers to.
 AS = " as "
+# Measured with SBCL 2.6.4: with less a program, or the building Lisp when it saves, dies before it can say why; a heap
+# of 3 TiB is refused.
+_LEAST = {"--heap": "64MiB", "--build-heap": "64MiB", "--stack": "128KiB"}
+_MOST = "2TiB"
 Before = tuple[Literal["eval", "load"], str]
 
 
@@ -125,14 +132,36 @@ def merged(stronger: Settings, weaker: Settings) -> Settings:
 
 
 def checked_size(option: str, text: str) -> str:
-    """A size that the runtime takes: digits and KiB, MiB, GiB or TiB; without a unit MiB. Raises BadOption."""
-    # No leading zero: the runtime would read octal.
-    if not re.fullmatch(r"[1-9][0-9]{0,8}([KMG]i?B)?|[1-9][0-9]{0,5}Ti?B", text, re.I | re.A):
+    """A size that the runtime takes and can live with: digits and KiB, MiB, GiB or TiB; without a unit MiB. `option`
+    is its name on the command line, which decides how small it may be. Raises BadOption."""
+    size, least = size_in_bytes(text), _LEAST[option]
+    reason = None
+    if size is None:
         reason = "a size is a number with KiB, MiB or GiB, such as 4GiB; a bare number means MiB"
-        raise BadOption(option=option, value=text, reason=reason, command="build")
+    elif not (size_in_bytes(least) or 0) <= size <= (size_in_bytes(_MOST) or 0):
+        reason = f"Lisp runs with {least} at least and {_MOST} at most"
+    if reason is not None:
+        raise BadOption(option=option, value=text or '""', reason=reason, command="build")
     return text
 
 
+def size_in_bytes(text: str) -> int | None:
+    """What SBCL's runtime makes of a size; None: it is none, or could be read in two ways."""
+    # No leading zero: the runtime would read octal.
+    match = re.fullmatch(r"([1-9][0-9]{0,11})(?:([KMGT])i?B)?", text, re.I | re.A)
+    return int(match[1]) << 10 * ("KMGT".index((match[2] or "M").upper()) + 1) if match else None
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    """Where a person may not look it cannot be told what is there. Raises Unreadable."""
+    try:
+        yield
+    except PermissionError as error:
+        raise Unreadable(file=error.filename, reason=error.strerror) from error
+
+
+@_looking()
 def resolve_project(
     inputs: list[str], settings: Settings, here: Path, home: Path, before: tuple[Before, ...] = ()
 ) -> Project:
@@ -143,7 +172,11 @@ def resolve_project(
         if not entry.is_dir():
             raise NoSuchFile(file=entry, reason="--registry names a directory")
     trees = [*extra, *([folder] if system else []), *local_trees(here, home, settings.quicklisp)]
-    return Project(
+    for kind, text in before:
+        if kind == "load":
+            _script(text, here)
+    heap = checked_size("--heap", settings.heap or Project.heap)
+    project = Project(
         directory=here,
         files=files,
         system=system,
@@ -151,10 +184,9 @@ def resolve_project(
         output=here / settings.output if settings.output else None,
         sbcl=settings.sbcl,
         features=settings.features or (),
-        heap=checked_size("--heap", settings.heap or Project.heap),
+        heap=heap,
         stack=checked_size("--stack", settings.stack or Project.stack),
-        # The card table of the building Lisp is saved with the core, so a larger heap there costs every start-up.
-        build_heap=checked_size("--build-heap", settings.build_heap or settings.heap or Project.build_heap),
+        build_heap=checked_size("--build-heap", settings.build_heap or _larger(heap, Project.build_heap)),
         embed=settings.embed or (),
         registries=tuple(trees),
         before=before,
@@ -165,6 +197,27 @@ def resolve_project(
         absent=_listed(settings.absent),
         exports=_listed(settings.export),
     )
+    for field in fields(project):
+        _require_utf8(getattr(project, field.name))
+    return project
+
+
+def _require_utf8(value: object) -> None:
+    """Everything that Lisp will be told must be text: names of files may be any bytes. Raises NotUtf8."""
+    if isinstance(value, tuple):
+        for item in value:
+            _require_utf8(item)
+    elif isinstance(value, str | Path):
+        try:
+            str(value).encode()
+        except UnicodeEncodeError as error:
+            raise NotUtf8(name=value) from error
+
+
+def _larger(heap: str, default: str) -> str:
+    """The heap to build with: a program that makes do with little may be larger to load. But no larger than needed:
+    the card table of the building Lisp is saved with the core, and beyond the default it costs every start-up."""
+    return max(heap, default, key=lambda text: size_in_bytes(text) or 0)
 
 
 def _listed(entries: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -199,7 +252,7 @@ def _inputs(inputs: list[str], settings: Settings, here: Path) -> tuple[tuple[Pa
             raise MixedInputs(inputs=" ".join(inputs))
         definition = _script(definitions[0], here)
         return (), definition.stem, definition.parent
-    if all(name.endswith((".lisp", ".lsp", ".cl")) or _is_file(here / name) for name in inputs):
+    if all(name.endswith((".lisp", ".lsp", ".cl")) or _is_script(here / name) for name in inputs):
         return tuple(_script(name, here) for name in inputs), None, here
     if len(inputs) > 1:
         raise MixedInputs(inputs=" ".join(inputs))
@@ -213,6 +266,17 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def _is_script(path: Path) -> bool:
+    """A file without a Lisp type may be a script, but also what an earlier build made of the system of that name."""
+    if not _is_file(path) or _is_file(path.with_name(path.name + ".asd")):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) != b"\x7fELF"
+    except OSError:
+        return True
 
 
 def _script(name: str, here: Path) -> Path:
@@ -256,7 +320,7 @@ def installed_by_quicklisp(root: Path) -> list[Path]:
     """
     found = []
     for note in sorted(root.glob("dists/*/installed/releases/*.txt")):
-        name = note.read_text(errors="replace").strip()
+        name = note.read_text(encoding="utf-8", errors="replace").strip()
         if name:
             found.append(root / name)
     return found
@@ -272,6 +336,7 @@ def embedded_files(project: Project) -> list[tuple[str, Path]]:
         matched = [path for path in sorted(project.directory.glob(pattern)) if path.is_file()]
         if not matched:
             raise NoSuchFile(file=pattern, reason="no file matches this pattern of --embed")
+        _require_utf8(tuple(matched))
         found |= {path.relative_to(project.directory).as_posix(): path for path in matched}
     return list(found.items())
 
@@ -280,7 +345,3 @@ def _near(word: str, words: Iterable[str]) -> list[str]:
     from difflib import get_close_matches
 
     return get_close_matches(word, list(words), n=1)
-
-
-def known_keys() -> list[str]:
-    return [field.name.replace("_", "-") for field in fields(Settings)]

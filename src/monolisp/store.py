@@ -55,7 +55,7 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
-                tag.write_text(_TAG)
+                tag.write_text(_TAG, encoding="utf-8")
         except OSError as error:
             raise StoreUnusable(path=self.root, reason=error.strerror or error) from error
         return self
@@ -79,7 +79,7 @@ class Store:
         """The entry, made by `make(directory)` when it is not there. Whoever comes second waits and finds it."""
         final = self.path(kind, digest)
         if final.is_dir():
-            self._touch(final)
+            self.note_use(final)
             return final
         with self.lock(f"{kind}-{digest}"):
             if not final.is_dir():
@@ -115,7 +115,8 @@ class Store:
                 for left in folder.iterdir():
                     with suppress(BlockingIOError), locked(left):
                         remove_tree(left)
-                path.mkdir()
+                with _blaming(self.root):
+                    path.mkdir()
                 held.enter_context(locked(path))
             try:
                 yield path
@@ -156,8 +157,8 @@ class Store:
             remove_tree(doomed)
 
     @staticmethod
-    def _touch(path: Path) -> None:
-        """Note the use, at most once a day: pruning goes by it."""
+    def note_use(path: Path) -> None:
+        """Remember that an entry was used, at most once a day: pruning goes by it."""
         if time.time() - path.stat().st_mtime > 86400 and os.access(path, os.W_OK):
             os.utime(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -61,6 +62,41 @@ def test_files_read_while_loading_are_inputs(monolisp: Monolisp, tmp_path: Path)
     (tmp_path / "part.lisp").write_text('(defparameter *part* "p2")')
     assert "part.lisp changed" in monolisp("build", "app.lisp", "--explain").err
     assert run([program]).out == "p2 second\n"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "noticed"),
+    [
+        ("data/*.txt", "data/b.txt", True),
+        ("data/**/*.txt", "data/deep/b.txt", True),
+        ("data/*.*", "data/b", True),
+        ("data/*/", "data/b/c", True),
+        ("data/*.txt", "data/b.log", False),
+        ("data/*.txt", "b.txt", False),
+        ("*.*", ".app.lisp.swp", False),
+    ],
+)
+def test_files_that_a_listing_would_find_are_inputs(
+    monolisp: Monolisp, tmp_path: Path, pattern: str, new: str, noticed: bool
+) -> None:
+    (tmp_path / "data/deep").mkdir(parents=True)
+    (tmp_path / "data/a.txt").touch()
+    program = script(tmp_path, f'(defun main () (format t "~d" (length \'#.(directory "{pattern}"))))')
+    assert monolisp("build", "app.lisp", "--json").json()["fresh"] is True
+    assert monolisp("build", "app.lisp", "--json").json()["fresh"] is False
+    before = int(run([program]).out)
+    (tmp_path / new).parent.mkdir(exist_ok=True)
+    (tmp_path / new).touch()
+    assert monolisp("build", "app.lisp", "--json").json()["fresh"] is noticed
+    assert int(run([program]).out) == before + noticed
+
+
+def test_nothing_that_watches_the_build_stays(monolisp: Monolisp, tmp_path: Path) -> None:
+    text = "(defun main () (princ (list (sb-int:encapsulated-p (quote directory) (quote monolisp-watch)) {})))"
+    names = " ".join(f'(find-package "{name}")' for name in ("MONOLISP-WATCH", "MONOLISP-BUILD"))
+    program = script(tmp_path, text.format(names))
+    assert monolisp("build", "app.lisp").code == 0
+    assert run([program]).out == "(NIL NIL NIL)"
 
 
 def test_sources_of_a_system_are_inputs_even_when_not_compiled_again(monolisp: Monolisp, tmp_path: Path) -> None:
@@ -287,3 +323,15 @@ def test_patterns_that_embed_nothing(monolisp: Monolisp, tmp_path: Path, pattern
     done = monolisp("build", "app.lisp", "--embed", pattern)
     assert done.code in (2, 3)
     assert "  try: " in done.err
+
+
+def test_verbose_output_goes_wherever_standard_error_does(toolchain: Path, tmp_path: Path) -> None:
+    """Also where that has no name to open it by."""
+    (tmp_path / "app.lisp").write_text('(format t "while loading~%") (defun main ())')
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        argv = [sys.executable, "-m", "monolisp", "build", "app.lisp", "-v"]
+        done = subprocess.run(argv, cwd=tmp_path, stderr=theirs, stdout=subprocess.PIPE, timeout=300, check=False)
+        theirs.shutdown(socket.SHUT_WR)
+        said = ours.makefile("rb").read()
+    assert (done.returncode, said.count(b"while loading")) == (0, 1), said

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from monolisp.errors import Exit
 
 from .conftest import Ended, Monolisp, needs_root, run
 
+Built = Callable[..., Path]
 GOOD = '(defun main () (princ "good"))'
 
 
@@ -176,6 +178,33 @@ def test_output_is_a_directory(monolisp: Monolisp, tmp_path: Path) -> None:
     refused(attempt(monolisp, tmp_path, GOOD), Exit.OUTPUT, "is a directory")
 
 
+@pytest.mark.parametrize("line", [["-o", "bad.lisp"], ["-o", "../{name}/bad.lisp"], ["-o", "data"], ["-o", "part"]])
+def test_output_is_an_input(monolisp: Monolisp, tmp_path: Path, line: list[str]) -> None:
+    """Whether it was named, or only read while the program was loaded."""
+    for name in ("data", "part.lisp"):
+        (tmp_path / name).write_text("1")
+    (tmp_path / "part").symlink_to("part.lisp")
+    text = f'(load "part") (with-open-file (data "data") (read data)) {GOOD}'
+    words = [word.format(name=tmp_path.name) for word in line]
+    refused(attempt(monolisp, tmp_path, text, *words), Exit.OUTPUT, "is a file that the program is made from")
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.lisp", "data", "part", "part.lisp"}
+    assert (tmp_path / "bad.lisp").read_text() == text
+
+
+def test_a_script_without_a_type_is_not_overwritten(monolisp: Monolisp, tmp_path: Path) -> None:
+    """The executable would be called the same."""
+    (tmp_path / "tool").write_text(GOOD)
+    refused(monolisp("build", "tool"), Exit.OUTPUT, "the output", "-o FILE")
+    assert (tmp_path / "tool").read_text() == GOOD
+    assert monolisp("build", "tool", "-o", "made").code == 0
+
+
+def test_names_that_are_not_utf_8(monolisp: Monolisp, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.lisp")
+    (tmp_path / name).write_text(GOOD)
+    refused(monolisp("build", name), Exit.INPUT, "it is not UTF-8")
+
+
 def test_output_directory_is_missing(monolisp: Monolisp, tmp_path: Path) -> None:
     refused(attempt(monolisp, tmp_path, GOOD, "-o", "no/where"), Exit.OUTPUT, "there is no directory")
 
@@ -252,3 +281,35 @@ def test_make_is_missing(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "monolisp", "toolchain", "build"]
     done = run(argv, cwd=tmp_path, PATH=str(tools), MONOLISP_STORE=str(tmp_path / "store"), timeout=300)
     refused(done, Exit.TOOL, "make", "monolisp doctor")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(built: Built, tmp_path: Path, closed: str) -> None:
+    """As some service managers start programs: what we open must not be taken for them."""
+    built(GOOD, name="app")
+    command = f"{Path(sys.executable).with_name('monolisp')} build app.lisp --always {closed}"
+    done = run(["sh", "-c", command], cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert run([tmp_path / "app"]).out == "good"
+
+
+@pytest.mark.parametrize("command", ["toolchain list --json", "doctor"])
+def test_standard_output_is_full(toolchain: Path, command: str) -> None:
+    done = run(["sh", "-c", f"{Path(sys.executable).with_name('monolisp')} {command} >/dev/full"])
+    assert (done.code, "Traceback" in done.err) == (Exit.OUTPUT, False)
+    assert "no space left" in done.err
+
+
+def test_a_directory_that_is_gone(toolchain: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    command = f"rmdir ../here; {Path(sys.executable).with_name('monolisp')} build app.lisp"
+    refused(run(["sh", "-c", command], cwd=tmp_path / "here"), Exit.INPUT, "is not there any more")
+
+
+def test_a_system_is_built_again(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Its executable has its name, and is no script."""
+    (tmp_path / "app.asd").write_text('(defsystem "app" :components ((:file "code")) :entry-point "cl-user::main")')
+    (tmp_path / "code.lisp").write_text(f"(in-package :cl-user) {GOOD}")
+    for _ in range(2):
+        assert monolisp("build", "app", "--always").code == 0
+    assert run([tmp_path / "app"]).out == "good"

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import jsonschema
 import pytest
@@ -254,13 +256,50 @@ class TestRealErrors:
         assert cli.main(["verify", "--no-run", "--json", "none", "good"]) == Exit.INPUT
         shown = capsys.readouterr()
         assert "no such file: none" in shown.err
-        assert len(json.loads(shown.out)["files"]) == 1
+        told = json.loads(shown.out)
+        assert (told["ok"], len(told["files"])) == (False, 1)
+        assert [(row["file"], row["error"]) for row in told["unreadable"]] == [("none", "NoSuchFile")]
 
-    def test_linkage_of_what_is_no_core(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for content in (b"", b"text", b"\x7fELF"):
-            (tmp_path / "a").write_bytes(content)
-            assert cli.main(["linkage", "a"]) == Exit.INPUT
-        assert capsys.readouterr().err.count("error: a ") == 3
+    @pytest.mark.parametrize("content", [b"", b"text", b"\x7fELF", b"\x7fELF\2\1\1", b"\0" * 4096], ids=str)
+    def test_linkage_of_what_is_no_core(
+        self, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "a").write_bytes(content)
+        assert cli.main(["linkage", "a"]) == Exit.INPUT
+        assert capsys.readouterr().err.startswith("error: a ")
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            (".", ". holds no SBCL core that can be read\n  why: it is no regular file"),
+            ("/dev/null", "/dev/null holds no SBCL core that can be read\n  why: it is no regular file"),
+            ("file/below", "no such file: file/below"),
+            ("round", "round cannot be read\n  why: Too many levels of symbolic links"),
+            ("x" * 300, "x" * 300 + " cannot be read\n  why: File name too long"),
+        ],
+        ids=["directory", "device", "below a file", "circle", "too long"],
+    )
+    @pytest.mark.parametrize("command", ["linkage", "verify"])
+    def test_what_is_no_file(
+        self, command: str, name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "file").touch()
+        (tmp_path / "round").symlink_to("round")
+        assert cli.main([command, name]) == Exit.INPUT
+        said = said if command == "linkage" else said.replace("holds no SBCL core", "is not an ELF file")
+        assert capsys.readouterr().err.startswith(f"error: {said}")
+
+    @pytest.mark.parametrize("command", ["linkage", "verify"])
+    def test_what_one_may_not_read(
+        self, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(path: Path, mode: str) -> NoReturn:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        (tmp_path / "secret").write_bytes(static_program())
+        monkeypatch.setattr(Path, "open", refuse)
+        assert cli.main([command, "secret"]) == Exit.INPUT
+        assert capsys.readouterr().err.startswith("error: secret cannot be read\n  why: Permission denied")
 
     def test_bad_project_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "monolisp.toml").write_text("entri = 'x'")
@@ -285,6 +324,11 @@ class TestStore:
     def test_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MONOLISP_STORE", "stored")
         assert cli._store().root == tmp_path / "stored"
+
+    def test_of_nobody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As the shell does, a name that nobody has is left as it is."""
+        monkeypatch.setenv("MONOLISP_STORE", "~no-such-user/stored")
+        assert cli._store().root == tmp_path / "~no-such-user/stored"
 
     def test_of_the_user(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -27,9 +27,12 @@ class Built:
         self.output.write_text("ELF")
         self.record = self.recorded("app.asd", "src/main.lisp", directories=[str(self.base), "src"])
 
-    def recorded(self, *files: str, directories: list[str] | None = None, base: Path | None = None) -> Record:
+    def recorded(
+        self, *files: str, directories: list[str] | None = None, base: Path | None = None, types: tuple[str, ...] = ()
+    ) -> Record:
         result = {"entry": "APP:MAIN", "build_pathname": None}
-        return record_of("settings", files, directories or [], base or self.base, (self.store,), self.output, result)
+        listed = dict.fromkeys(directories or [], types)
+        return record_of("settings", files, listed, base or self.base, (self.store,), self.output, result)
 
     def changes(self, said: str = "settings") -> list[str]:
         return changes(self.record, said, self.output)
@@ -130,6 +133,41 @@ class TestChanges:
     def test_a_new_file_that_means_nothing_to_lisp(self, built: Built, name: str) -> None:
         (built.base / "src" / name).touch()
         assert built.changes() == []
+
+    @pytest.mark.parametrize(
+        ("types", "name", "matters"),
+        [
+            (("txt",), "new.txt", True),
+            (("txt",), "new.md", False),
+            (("txt",), "txt", False),
+            (("txt", "md"), "new.md", True),
+            (("*",), "new.md", True),
+            (("*",), "LICENSE", True),
+            (("",), "new.md", False),
+            (("",), "new.lisp", True),
+            (("*",), ".app.4711.core", False),
+            (("*",), ".new.txt.swp", False),
+            (("gz",), "new.tar.gz", True),
+        ],
+    )
+    def test_a_new_file_of_a_type_that_was_looked_for(
+        self, built: Built, types: tuple[str, ...], name: str, matters: bool
+    ) -> None:
+        built.record = built.recorded(directories=["src"], types=types)
+        (built.base / "src" / name).touch()
+        assert built.changes() == ([f"something came to or went from {built.base / 'src'}"] if matters else [])
+
+    def test_the_executable_itself_did_not_come(self, built: Built) -> None:
+        """It is made between the listing and the record."""
+        built.record = built.recorded(directories=[str(built.output.parent)], types=("*",))
+        assert built.changes() == []
+        built.output.write_text("ELF")
+        assert not [reason for reason in built.changes() if reason.startswith("something")]
+
+    def test_a_directory_named_in_two_ways_is_one(self, built: Built) -> None:
+        listed = {"src": ("txt",), str(built.base / "src"): ("md",)}
+        record = record_of("", [], listed, built.base, (), built.output, {})
+        assert [seen.types for seen in record.directories.values()] == [("md", "txt")]
 
     def test_version_control_works_beside(self, built: Built) -> None:
         (built.base / ".git").mkdir()

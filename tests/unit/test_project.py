@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -19,24 +21,28 @@ from monolisp.errors import (
     MonolispError,
     NoSuchFile,
     NothingToBuild,
+    NotUtf8,
     TwoSystems,
     UnknownKey,
+    Unreadable,
 )
 from monolisp.project import (
     Project,
     Settings,
     checked_size,
+    embedded_files,
     installed_by_quicklisp,
-    known_keys,
     local_trees,
     merged,
     parse_settings,
     read_settings,
     resolve_project,
+    size_in_bytes,
 )
 
 DOCS = Path(__file__).parents[2] / "docs/project-file.md"
 NOBODY = Path("/nonexistent/home")
+KEYS = [field.name.replace("_", "-") for field in fields(Settings)]
 
 
 def touch(*paths: Path) -> None:
@@ -99,7 +105,7 @@ class TestFile:
         with pytest.raises(UnknownKey) as caught:
             parse_settings({"zzz": 1}, "monolisp.toml")
         assert caught.value.todo_text == "remove it"
-        assert set(known_keys()) <= set(re.findall(r"[\w-]+", caught.value.why_text))
+        assert set(KEYS) <= set(re.findall(r"[\w-]+", caught.value.why_text))
 
     @pytest.mark.parametrize(
         ("key", "value", "said"),
@@ -147,7 +153,7 @@ class TestFile:
         max_leaves=6,
     )
 
-    @given(table=st.dictionaries(st.sampled_from(known_keys()) | st.text(), values, max_size=4))
+    @given(table=st.dictionaries(st.sampled_from(KEYS) | st.text(), values, max_size=4))
     @example(table={"": ""})
     @example(table={"heap\0": 1})
     def test_anything_is_settings_or_an_error(self, table: dict[str, Any]) -> None:
@@ -350,7 +356,7 @@ def size_in_the_runtime(text: str) -> int | None:
 
 
 class TestSizes:
-    @pytest.mark.parametrize("text", ["1GiB", "512", "4gib", "100MB", "2TiB", "64KiB"])
+    @pytest.mark.parametrize("text", ["1GiB", "512", "4gib", "100MB", "2TiB", "65536KiB", "64"])
     def test_good(self, text: str) -> None:
         assert checked_size("--heap", text) == text
         assert size_in_the_runtime(text)
@@ -363,6 +369,32 @@ class TestSizes:
         with pytest.raises(BadOption) as caught:
             checked_size("--stack", text)
         assert caught.value.what_text.startswith("--stack: ")
+
+    @pytest.mark.parametrize(
+        ("option", "text", "good"),
+        [
+            ("heap", "64MiB", True),
+            ("heap", "63MiB", False),
+            ("heap", "1MiB", False),
+            ("heap", "1", False),
+            ("heap", "2048GiB", True),
+            ("heap", "2049GiB", False),
+            ("build-heap", "64MiB", True),
+            ("build-heap", "65535KiB", False),
+            ("stack", "128KiB", True),
+            ("stack", "127KiB", False),
+            ("stack", "1", True),
+            ("stack", "3TiB", False),
+        ],
+    )
+    def test_lisp_can_live_with_it(self, tmp_path: Path, option: str, text: str, good: bool) -> None:
+        settings = parse_settings({option: text}, "file")
+        if good:
+            assert getattr(resolve_project(["web"], settings, tmp_path, NOBODY), option.replace("-", "_")) == text
+            return
+        with pytest.raises(BadOption, match=f"--{option}: {text} is not usable") as caught:
+            resolve_project(["web"], settings, tmp_path, NOBODY)
+        assert " at least and 2TiB at most" in caught.value.why_text
 
     @pytest.mark.parametrize("option", ["heap", "stack", "build-heap"])
     def test_every_size_of_a_project_is_checked(self, tmp_path: Path, option: str) -> None:
@@ -380,12 +412,9 @@ class TestSizes:
         assert digits
         assert size_in_the_runtime(text) == int(digits[0]) << POWERS[text[digits.end() :].lower()]
 
-    @given(st.from_regex(r"[1-9][0-9]{0,8}([KMG]i?B)?", fullmatch=True))
-    def test_ordinary_ones_do(self, text: str) -> None:
-        checked_size("--heap", text)
-        digits = re.match("[0-9]*", text)
-        assert digits
-        assert size_in_the_runtime(text) == int(digits[0]) << POWERS[text[digits.end() :].lower()]
+    @given(st.from_regex(r"[1-9][0-9]{0,6}([KMGT]i?B)?", fullmatch=True))
+    def test_sizes_are_read_as_the_runtime_does(self, text: str) -> None:
+        assert size_in_bytes(text) == size_in_the_runtime(text)
 
 
 def quicklisp(root: Path, dist: str, *releases: str) -> Iterator[Path]:
@@ -484,10 +513,66 @@ class TestValues:
         assert resolve(tmp_path, "web", output="bin/web").output == tmp_path / "bin/web"
         assert resolve(tmp_path, "web", output="/bin/web").output == Path("/bin/web")
 
-    def test_the_building_heap_is_the_programs_unless_named(self, tmp_path: Path) -> None:
-        heaps = [resolve(tmp_path, "web"), resolve(tmp_path, "web", heap="2GiB")]
+    @pytest.mark.parametrize(
+        ("content", "definition", "script"),
+        [(b"#!/bin/sh", False, True), (b"", False, True), (b"\x7fELF\2", False, False), (b"(in-", True, False)],
+    )
+    def test_a_file_of_a_systems_name(self, tmp_path: Path, content: bytes, definition: bool, script: bool) -> None:
+        """The executable of a system is called like it: the next build must not take it for a script."""
+        (tmp_path / "web").write_bytes(content)
+        if definition:
+            (tmp_path / "web.asd").touch()
+        project = resolve(tmp_path, "web")
+        assert (project.files, project.system) == (((tmp_path / "web",), None) if script else ((), "web"))
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"entry": "\udcff"},
+            {"output": "\udcff"},
+            {"features": ("a", "\udcff")},
+            {"system": "\udcff"},
+            {"files": ("\udcff.lisp",)},
+            {"registries": ("\udcff",)},
+        ],
+        ids=str,
+    )
+    def test_what_lisp_is_told_must_be_utf_8(self, tmp_path: Path, said: dict[str, Any]) -> None:
+        (tmp_path / "\udcff").mkdir()
+        (tmp_path / "\udcff.lisp").touch()
+        with pytest.raises(NotUtf8, match="it is not UTF-8"):
+            resolve_project([], Settings(**{"system": "web", **said}), tmp_path, NOBODY, ())
+
+    def test_what_is_loaded_before_must_be_there(self, tmp_path: Path) -> None:
+        (tmp_path / "there.lisp").touch()
+        resolve_project(["web"], Settings(), tmp_path, NOBODY, (("load", str(tmp_path / "there.lisp")),))
+        with pytest.raises(NoSuchFile, match="ther") as caught:
+            resolve_project(["web"], Settings(), tmp_path, NOBODY, (("load", str(tmp_path / "ther.lisp")),))
+        assert caught.value.why_text == "did you mean there.lisp?"
+
+    def test_so_must_be_forms_and_directories(self, tmp_path: Path) -> None:
+        with pytest.raises(NotUtf8):
+            resolve_project(["web"], Settings(), tmp_path, NOBODY, (("eval", "\udcff"),))
+        with pytest.raises(NotUtf8):
+            resolve_project(["web"], Settings(), tmp_path / "\udcff", NOBODY)
+
+    def test_where_one_may_not_look(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(path: Path, **options: object) -> NoReturn:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        monkeypatch.setattr(Path, "stat", refuse)
+        with pytest.raises(Unreadable, match=r"app\.lisp cannot be read"):
+            resolve(tmp_path, "app.lisp")
+
+    def test_and_names_of_embedded_files(self, tmp_path: Path) -> None:
+        (tmp_path / "\udcff.txt").touch()
+        with pytest.raises(NotUtf8):
+            embedded_files(resolve(tmp_path, "web", embed=("*.txt",)))
+
+    def test_the_building_heap_is_the_programs_unless_that_is_small(self, tmp_path: Path) -> None:
+        heaps = [resolve(tmp_path, "web", heap="64MiB"), resolve(tmp_path, "web", heap="2GiB")]
         heaps.append(resolve(tmp_path, "web", heap="2GiB", build_heap="8GiB"))
-        assert [project.build_heap for project in heaps] == [heaps[0].heap, "2GiB", "8GiB"]
+        assert [project.build_heap for project in heaps] == ["1GiB", "2GiB", "8GiB"]
 
     @pytest.mark.parametrize(
         ("project", "name"),
@@ -514,7 +599,7 @@ class TestDocs:
         return dict(re.findall(r"^\| `([\w-]+)` \|.*\| (.*) \|$", text, re.MULTILINE))
 
     def test_every_key_is_there(self, rows: dict[str, str]) -> None:
-        assert list(rows) == known_keys()
+        assert list(rows) == KEYS
 
     def test_every_option_is_real(self, rows: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):

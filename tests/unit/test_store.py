@@ -250,6 +250,17 @@ class TestWorkspace:
                 pass
         assert opened() == before
 
+    def test_in_a_store_that_is_not_ones_own(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        store.area("work")
+
+        def refuse(path: Path, *_: object, **__: object) -> None:
+            if path.parent.name == "work":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(StoreUnusable, match="work"), store.workspace():
+            pass
+
     def test_two_at_once(self, store: Store) -> None:
         with store.workspace() as one, store.workspace() as other:
             (one / "core").touch()

@@ -23,7 +23,8 @@ def verify(
 ) -> Verdict:
     """Judge the ELF file at `path` by every rule of "truly static"; with `run`, also start it where nothing else is.
 
-    Without `target`, any machine will do; `trial` is how it is started (try_out). Raises NoSuchFile, BadElf.
+    Without `target`, any machine will do; `trial` is how it is started (try_out).
+    Raises NoSuchFile, Unreadable, BadElf.
     """
     from monolisp.elf.facts import facts_of
     from monolisp.elf.trial import try_out

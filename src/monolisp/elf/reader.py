@@ -43,7 +43,7 @@ from monolisp.elf.layout import (
     Order,
     layout_of,
 )
-from monolisp.errors import BadElf, NoSuchFile
+from monolisp.errors import BadCore, BadElf, NoSuchFile, Unreadable
 
 # The values that a Symbol's fields take belong to it; every other number is to be had from layout.py.
 __all__ = [
@@ -144,23 +144,26 @@ class Note(NamedTuple):
 
 @contextmanager
 def open_elf(path: Path) -> Iterator[Elf]:
-    """The ELF file at `path`, mapped, not read. Raises NoSuchFile, BadElf."""
+    """The ELF file at `path`, mapped, not read. Raises NoSuchFile, Unreadable, BadElf."""
     with mapped(path) as view:
         yield Elf.parse(view, str(path))
 
 
 @contextmanager
-def mapped(path: Path) -> Iterator[memoryview]:
-    """The bytes of the file at `path`, mapped, not read. Raises NoSuchFile, and BadElf for what is no file or empty."""
+def mapped(path: Path, bad: type[BadElf | BadCore] = BadElf) -> Iterator[memoryview]:
+    """The bytes of the file at `path`, mapped, not read. Raises NoSuchFile, Unreadable, and `bad` for what is no file
+    or empty."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise BadElf(file=path, reason="it is no regular file")
+            raise bad(file=path, reason="it is no regular file")
         with path.open("rb") as stream:
             mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoSuchFile(file=path, reason="there is nothing of that name") from error
     except OSError as error:
-        raise NoSuchFile(file=path, reason=error.strerror or error) from error
+        raise Unreadable(file=path, reason=error.strerror or error) from error
     except ValueError as error:
-        raise BadElf(file=path, reason="it is empty") from error
+        raise bad(file=path, reason="it is empty") from error
     view = memoryview(mapping)
     try:
         yield view

@@ -10,8 +10,9 @@ from typing import assert_never
 from monolisp.elf.facts import Facts
 from monolisp.elf.trial import Trial
 from monolisp.elf.verdict import Finding, Outcome, Verdict
+from monolisp.errors import MonolispError
 
-SCHEMA = "monolisp-verify-1"
+SCHEMA = "monolisp-verify-2"
 WIDTH = 100
 """Columns of a table; only a file's own name may be longer."""
 
@@ -60,13 +61,19 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def as_json(verdicts: Sequence[Verdict]) -> dict[str, object]:
-    """All verdicts as plain data, in the form that verify.schema.json describes."""
+def as_json(verdicts: Sequence[Verdict], unreadable: Sequence[tuple[str, MonolispError]] = ()) -> dict[str, object]:
+    """All verdicts, and why other files (name, error) got none, in the form that verify.schema.json describes."""
     return {
         "schema": SCHEMA,
-        "ok": all(verdict.ok for verdict in verdicts),
+        "ok": not unreadable and all(verdict.ok for verdict in verdicts),
         "files": [_file(verdict) for verdict in verdicts],
+        "unreadable": [_refusal(name, error) for name, error in unreadable],
     }
+
+
+def _refusal(name: str, error: MonolispError) -> dict[str, object]:
+    said = {"error": error.name, "what": error.what_text, "why": error.why_text, "try": error.todo_text}
+    return {"file": _text(name), **{key: _text(text) for key, text in said.items()}}
 
 
 def _file(verdict: Verdict) -> dict[str, object]:

@@ -19,7 +19,8 @@ NOT_LINKED = "not linked yet"
 
 
 def listing(path: Path) -> list[tuple[Linked, str]]:
-    """The linkage table of `path` in SBCL's order, each entry with the place that defines it. Raises BadCore, BadElf.
+    """The linkage table of `path` in SBCL's order, each entry with the place that defines it. Raises BadCore, BadElf,
+    NoSuchFile, Unreadable.
 
     The names come from the core itself, the places from what the link recorded; both must agree.
     """

@@ -41,10 +41,11 @@ class _Space:
 
 
 def linkage_of(path: Path) -> list[ForeignName]:
-    """The linkage table of a core, or of an executable that holds one. Raises BadCore, BadElf, NoSuchFile."""
-    if path.stat().st_size == 0:
-        raise BadCore(file=path, reason="it is empty")
-    with mapped(path) as view:
+    """The linkage table of a core, or of an executable that holds one.
+
+    Raises BadCore, BadElf, NoSuchFile, Unreadable.
+    """
+    with mapped(path, BadCore) as view:
         return _Core(view[core_offset(view, str(path)) :], str(path)).linkage()
 
 

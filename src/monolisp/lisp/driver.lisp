@@ -454,7 +454,9 @@
   (let ((hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
                 (handler-bind ((sb-c:compiler-error #'note-compiler-error)
                                (warning #'note-warning))
-                  (load-program job))
+                  (monolisp-watch:watch)
+                  (load-program job)
+                  (monolisp-watch:unwatch))
                 sb-ext:*invoke-debugger-hook*)))
     (sb-ext:restrict-compiler-policy 'debug 0)
     ;; A program that sets its own hook while it loads keeps it.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from monolisp.errors import (
     BadEntry,
     LispCompileError,
+    LispDied,
     LispHeapExhausted,
     LispLoadError,
     LispReadError,
@@ -22,6 +24,7 @@ from monolisp.errors import (
 )
 
 Value = str | int | list[str] | None
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,25 @@ def parse_event(line: str) -> Event | None:
 def failure_of(event: Event, places: Sequence[str] = ()) -> MonolispError:
     """The error that a `failed` event tells of; `places` are where systems were looked for."""
     return _FAILURES[event.text("kind")](event, places)
+
+
+def death_of(events: Sequence[Event], code: int, said: str) -> MonolispError:
+    """The error for a Lisp that ended with this exit code (negative: by that signal) and told of no failure; `said` is
+    what it printed."""
+    last = next((event for event in reversed(events) if event.name in ("file", "save")), None)
+    doing = "starting" if last is None else f"loading {last.text('file')}" if last.name == "file" else "saving the core"
+    # The collector cannot raise a condition: where it finds no room, the process ends.
+    full = re.search("^Heap exhausted during .*", said, re.MULTILINE)
+    if full:
+        return LispHeapExhausted(place=doing, condition=full[0])
+    place = "before anything was loaded" if last is None else f"while {doing}"
+    return LispDied(place=place, reason="\n".join([_ending(code), *said.splitlines()[-_SHOWN:]]))
+
+
+def _ending(code: int) -> str:
+    if code == 0:
+        return "it exited, as if all were well, before its core was saved: does the program call EXIT while it loads?"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _missing_system(event: Event, places: Sequence[str]) -> MonolispError:

@@ -8,7 +8,7 @@ import termios
 import threading
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,16 @@ from pathlib import Path
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
-from monolisp.lisp.events import Event, failure_of, parse_event
+from monolisp.lisp.events import Event, death_of, failure_of, parse_event
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
-from monolisp.process import Command, Finished
+from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.progress import Progress
 from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
-_LISP_FILES = ("program.lisp", "driver.lisp")
-_SHOWN = 12
+_LISP_FILES = ("program.lisp", "watch.lisp", "driver.lisp")
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,12 @@ class Saved:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A program that was loaded and saved: what it told, and every file that it read."""
+    """A program that was loaded and saved: what it told, every file that it read, and every directory that it listed,
+    with the types of files that it looked for there (see inputs.Listing)."""
 
     events: Sequence[Event]
     files: frozenset[str]
-    directories: frozenset[str]
+    directories: Mapping[str, frozenset[str]]
 
     @property
     def entry(self) -> str | None:
@@ -71,12 +71,12 @@ class Loaded:
 
 def driver(toolchain: Toolchain, machine: Machine) -> Path:
     """Our Lisp files, compiled by this toolchain once."""
-    sources = {name: (Path(__file__).parent / name).read_text() for name in _LISP_FILES}
+    sources = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _LISP_FILES}
     digest = digest_of(["driver", toolchain.digest, sources])
 
     def make(directory: Path) -> None:
         for name, text in sources.items():
-            (directory / name).write_text(text)
+            (directory / name).write_text(text, encoding="utf-8")
         forms = [f'(load (or (compile-file "{name}") (sb-ext:exit :code 1 :abort t)))' for name in sources]
         argv = [*_lisp(toolchain), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
         done = machine.runner(Command(argv, _environment(toolchain, machine), cwd=directory))
@@ -137,7 +137,7 @@ def load_program(
             [*argv, "--eval", form],
             env,
             cwd=project.directory,
-            log=Path("/dev/stderr") if machine.verbose else log,
+            log=STANDARD_ERROR if machine.verbose else log,
             pass_fds=(ear.writing, recorder.fileno()),
         )
         try:
@@ -161,12 +161,11 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     if done.returncode != 0 or not core.exists() or core.stat().st_size == 0:
         if events and events[-1].name == "save" and _is_full(core.parent):
             raise DiskFull(path=core.parent)
-        where = next((event for event in reversed(events) if event.name == "file"), None)
-        place = f"while loading {where.text('file')}" if where else "before anything was loaded"
-        raise LispDied(place=place, reason=f"{_ending(done.returncode)}\n{_tail(log)}")
+        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        raise death_of(events, done.returncode, said)
     files, directories = read_record(record.read_bytes())
     told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
-    return Loaded(events, frozenset(files | told), frozenset(directories))
+    return Loaded(events, frozenset(files | told), directories)
 
 
 def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
@@ -197,27 +196,27 @@ def _listed(event: Event, field: str = "files") -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def _ending(code: int) -> str:
-    if code == 0:
-        return "it exited, as if all were well, before its core was saved: does the program call EXIT while it loads?"
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
+    """Files read, and directories listed with the types that were looked for there.
 
-
-def _tail(log: Path) -> str:
-    if not log.exists():
-        return ""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-_SHOWN:])
-
-
-def read_record(content: bytes) -> tuple[set[str], set[str]]:
-    """Files read and directories listed, as linkage/record.c reports them: a letter, the path, a null byte."""
-    files, directories = set(), set()
+    The record is what linkage/record.c and watch.lisp report, each a letter, a text and a null byte: F a file, D a
+    directory; T and E, files of this type are looked for from here to there.
+    """
+    files: set[str] = set()
+    directories: dict[str, frozenset[str]] = {}
+    types: list[str] = []
     for line in content.split(b"\0"):
-        path = os.fsdecode(line[1:])
-        if line[:1] == b"F":
-            files.add(path)
-        elif line[:1] == b"D":
-            directories.add(path.rstrip("/") or "/")
+        text = os.fsdecode(line[1:])
+        match line[:1]:
+            case b"F":
+                files.add(text)
+            case b"D":
+                path = text.rstrip("/") or "/"
+                directories[path] = directories.get(path, frozenset()).union(types)
+            case b"T":
+                types.append(text)
+            case b"E" if text in types:
+                types.remove(text)
     return files, directories
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.errors import CommandTimeout, ToolMissing
+from monolisp.errors import CannotStart, CommandTimeout, ToolMissing
 from monolisp.process import Command, Finished, Runner
 from monolisp.sources.pin import DebianPlace, PlaceFailed
 from monolisp.store import remove_tree
@@ -111,8 +111,8 @@ class Apt:
         keyring = next((path for path in _KEYRINGS if Path(path).is_file()), None)
         for part in ("state/lists/partial", "cache/archives/partial"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
-        (self.directory / "apt.conf").write_text(configuration(self.directory))
-        (self.directory / "sources.list").write_text(sources_list(kind, uri, suite, keyring))
+        (self.directory / "apt.conf").write_text(configuration(self.directory), encoding="utf-8")
+        (self.directory / "sources.list").write_text(sources_list(kind, uri, suite, keyring), encoding="utf-8")
         self._done(self._run(["-q", "-c", self.directory / "apt.conf", "update"]), f"the index of {suite}")
 
     def get(self, *arguments: str) -> Finished:
@@ -135,6 +135,8 @@ class Apt:
             done = self.runner(Command([program, *arguments], env, cwd=self.directory, timeout=_TIMEOUT))
         except ToolMissing as error:
             raise PlaceFailed("this machine has no apt-get") from error
+        except CannotStart as error:
+            raise PlaceFailed(f"{error.what_text}: {error.why_text}") from error
         except CommandTimeout as error:
             raise PlaceFailed(f"apt-get took longer than {_TIMEOUT:.0f} seconds") from error
         if re.search(r"No space left on device|enough free space", done.text):

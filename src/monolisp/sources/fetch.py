@@ -77,6 +77,7 @@ def _from_store(pin: Pin, store: Store, progress: Progress) -> Path | None:
         path = store.path(KIND, place.sha256) / place.file
         try:
             _verify(path, place)
+            store.note_use(path.parent)
             return path
         except FileNotFoundError:
             continue

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from monolisp.errors import CommandTimeout, NoHostLisp, ToolMissing
+from monolisp.errors import CannotStart, CommandTimeout, NoHostLisp, ToolMissing
 from monolisp.process import Command, Runner
 from monolisp.sources.debian import fetch_binary
 from monolisp.sources.fetch import FetchOptions
@@ -98,7 +98,7 @@ def _probed(lisp: HostLisp, runner: Runner, path: str) -> HostLisp:
     env = {"PATH": path, "LC_ALL": "C", **lisp.env}
     try:
         done = runner(Command(lisp.argv, env, stdin=_PROBE, timeout=_TIMEOUT))
-    except (ToolMissing, CommandTimeout) as error:
+    except (ToolMissing, CannotStart, CommandTimeout) as error:
         raise PlaceFailed(f"does not run ({error.what_text})") from error
     said = re.search(r"^host: (.+)$", done.text, re.MULTILINE)
     if said is None:
@@ -125,12 +125,12 @@ def _unpack_package(directory: Path, options: FetchOptions, runner: Runner) -> N
     env = {"PATH": options.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"}
     try:
         done = runner(Command(["dpkg-deb", "-x", package, directory / "root"], env, timeout=_TIMEOUT))
-    except (ToolMissing, CommandTimeout) as error:
+    except (ToolMissing, CannotStart, CommandTimeout) as error:
         raise PlaceFailed(error.what_text) from error
     if done.returncode != 0:
         raise PlaceFailed(f"dpkg-deb could not unpack {package.name}: {done.text.strip()}")
     package.unlink()
-    (directory / "host.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (directory / "host.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _unpacked(directory: Path) -> HostLisp:

@@ -57,7 +57,7 @@ class Toolchain:
 
 def toolchain_digest(version: str, target: Target) -> str:
     """The address of a toolchain: a hash over everything that goes into it. Raises NoSuchSbcl."""
-    ours = {name: (Path(__file__).parents[1] / name).read_text() for name in _GENERATORS}
+    ours = {name: (Path(__file__).parents[1] / name).read_text(encoding="utf-8") for name in _GENERATORS}
     c_files = {name: c_source(name) for name in _C_FILES}
     return digest_of(["toolchain", version_text(version), target.triple, pin_text(), ours, c_files])
 
@@ -111,14 +111,14 @@ def _describe(toolchain: Toolchain, directory: Path) -> None:
     """What a person who looks into the store, and `toolchain list`, are told."""
     made_of = {"zig": pin()["version"], "libc": pin()["libc"]}
     facts = {"version": toolchain.version, "target": toolchain.target.triple, **made_of}
-    (directory / "toolchain.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (directory / "toolchain.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def listed(store: Store) -> list[dict[str, str | int]]:
     """Every toolchain of the store: digest, version, target, zig, libc, size in bytes, path."""
     rows = []
     for entry in store.entries(KIND):
-        facts: dict[str, str | int] = json.loads((entry.path / "toolchain.json").read_text())
+        facts: dict[str, str | int] = json.loads((entry.path / "toolchain.json").read_text(encoding="utf-8"))
         rows.append({"digest": entry.digest, **facts, "size": entry.size, "path": str(entry.path)})
     return rows
 

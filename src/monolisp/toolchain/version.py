@@ -41,7 +41,7 @@ def known_versions() -> list[str]:
 def version_text(version: str) -> str:
     """The file that pins an SBCL version. Raises NoSuchSbcl."""
     try:
-        return (_FOLDER / f"{version}.toml").read_text()
+        return (_FOLDER / f"{version}.toml").read_text(encoding="utf-8")
     except OSError as error:
         raise NoSuchSbcl(version=version, known=", ".join(known_versions())) from error
 

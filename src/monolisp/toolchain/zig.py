@@ -31,7 +31,7 @@ def pin() -> Mapping[str, str]:
 
 
 def pin_text() -> str:
-    return (Path(__file__).parent / "zig.toml").read_text()
+    return (Path(__file__).parent / "zig.toml").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def c_library(zig: Zig, target: Target, work: Path, runner: Runner) -> CLibrary:
 
     zig names them only in the linker command that it shows for -v.
     """
-    (work / "empty.c").write_text("int main(void) { return 0; }\n")
+    (work / "empty.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
     argv = zig.cc(target, OPTIMIZED, "-static", "empty.c", "-o", "empty", "-v", STRIPPED)
     done = runner(Command(argv, zig.env, cwd=work))
     words = [word for line in done.text.splitlines() if "ld.lld" in line for word in line.split()]

@@ -14,6 +14,7 @@ from monolisp.elf.reader import Elf
 from monolisp.elf.report import WIDTH, as_json, as_table
 from monolisp.elf.trial import Ending, Trial
 from monolisp.elf.verdict import Outcome, Verdict, judge
+from monolisp.errors import BadElf, MonolispError, NoSuchFile
 from monolisp.target import TARGETS
 from tests.unit.elf.making import dynamic_program, static_program
 
@@ -80,6 +81,19 @@ def test_json_follows_its_schema() -> None:
     assert document["files"][1]["facts"]["needed"] == ["libone.so.1", "libtwo.so.2"]
     assert document["files"][2]["trial"] is None
     assert as_json([GOOD, UNRUN])["ok"] is True
+
+
+def test_json_of_files_without_a_verdict() -> None:
+    errors: list[MonolispError] = [NoSuchFile(file="none", reason="gone"), BadElf(file="\udcff", reason="it is empty")]
+    document = json.loads(json.dumps(as_json([GOOD], [(error.fields["file"], error) for error in errors])))
+    jsonschema.validate(document, SCHEMA)
+    assert document["ok"] is False
+    assert [file["ok"] for file in document["files"]] == [True]
+    assert [(row["file"], row["error"]) for row in document["unreadable"]] == [
+        ("none", "NoSuchFile"),
+        ("\\udcff", "BadElf"),
+    ]
+    assert document["unreadable"][0]["why"] == "gone"
 
 
 def test_json_of_names_that_are_no_text() -> None:

@@ -15,7 +15,7 @@ import monolisp.lisp
 from monolisp import errors
 from monolisp.errors import MonolispError
 from monolisp.lisp import events, session
-from monolisp.lisp.events import Event, failure_of, parse_event
+from monolisp.lisp.events import Event, death_of, failure_of, parse_event
 from monolisp.lisp.session import _Ear
 from monolisp.progress import Silent
 
@@ -237,3 +237,37 @@ class TestPipe:
         good = b'{"event":"file","file":"a"}\n'
         assert [event.text("file") for event in self.heard(good + damaged)] == ["a"]
         assert died == []
+
+
+class TestDeath:
+    """A Lisp that ended without a word of why."""
+
+    loading = parsed('{"event": "file", "file": "/a.lisp"}')
+    saving = parsed('{"event": "save"}')
+
+    @pytest.mark.parametrize(
+        ("told", "place"),
+        [
+            ([], "ended unexpectedly before anything was loaded"),
+            ([loading], "ended unexpectedly while loading /a.lisp"),
+            ([loading, saving], "ended unexpectedly while saving the core"),
+        ],
+    )
+    def test_says_where(self, told: list[Event], place: str) -> None:
+        assert place in str(death_of(told, 1, ""))
+
+    @pytest.mark.parametrize(
+        ("code", "phrase"), [(0, "does the program call EXIT"), (3, "exit code 3"), (-11, "killed by signal 11")]
+    )
+    def test_says_how_and_shows_the_last_lines(self, code: int, phrase: str) -> None:
+        error = death_of([self.loading], code, "\n".join(f"line {number}" for number in range(100)))
+        assert isinstance(error, errors.LispDied)
+        assert phrase in error.why_text.splitlines()[0]
+        assert error.why_text.splitlines()[1:] == [f"line {number}" for number in range(88, 100)]
+
+    @pytest.mark.parametrize(("told", "place"), [([saving], "saving the core"), ([loading], "loading /a.lisp")])
+    def test_the_collector_found_no_room(self, told: list[Event], place: str) -> None:
+        first = "Heap exhausted during garbage collection: 0 bytes available, 16 requested."
+        error = death_of(told, 1, f"; compiling\n{first}\n  Gen layout\nfatal error\nHeap exhausted, game over.\n")
+        assert isinstance(error, errors.LispHeapExhausted)
+        assert (error.what_text, error.why_text) == (f"{place}: no memory left", first)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,3 +198,12 @@ def test_errors_of_a_place_fit_on_one_line(store: Store, notes: Notes) -> None:
     with pytest.raises(MonolispError):
         call(store, notes, Network({"one.tar": b"evil"}))
     assert all("\n" not in text for text in notes.texts)
+
+
+def test_a_source_from_the_store_counts_as_used(store: Store, notes: Notes) -> None:
+    """Pruning goes by it."""
+    path = call(store, notes, Network({"one.tar": CONTENT["one"]}))
+    week = int(time.time()) - 7 * 86400
+    os.utime(path.parent, (week, week))
+    assert call(store, notes, Network({})) == path
+    assert time.time() - path.parent.stat().st_mtime < 60

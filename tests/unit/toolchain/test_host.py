@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monolisp.errors import CommandTimeout, NoHostLisp
+from monolisp.errors import CannotStart, CommandTimeout, NoHostLisp
 from monolisp.process import Command, Finished
 from monolisp.sources.fetch import FetchOptions
 from monolisp.store import Store
@@ -105,7 +105,14 @@ def test_sbcl_comes_first_even_when_it_must_be_fetched(tmp_path: Path, store: St
     assert lisp_names()[0] == "sbcl"
 
 
-@pytest.mark.parametrize("broken", ["can't find core file", CommandTimeout(command="sbcl", seconds=60)])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "can't find core file",
+        CommandTimeout(command="sbcl", seconds=60),
+        CannotStart(tool="sbcl", reason="Exec format error"),
+    ],
+)
 def test_one_that_does_not_run_is_passed_over(tmp_path: Path, store: Store, broken: str | Exception) -> None:
     world = World(tmp_path, {"sbcl": broken, "clisp": ANSWERS["clisp"]})
     assert find_host_lisp(store, FetchOptions(), world, str(world.bin)).kind == "clisp"
