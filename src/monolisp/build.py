@@ -10,7 +10,7 @@ import glob
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from monolisp.toolchain.version import DEFAULT
 
 if TYPE_CHECKING:
     from monolisp.libraries.desk import Wishes
+    from monolisp.libraries.recipe import Cookbook
     from monolisp.libraries.supply import Foreign
     from monolisp.link.program import Program
     from monolisp.lisp.session import Loaded, Saved
@@ -79,7 +80,8 @@ class Result:
 def plan_build(project: Project, target: Target, machine: Machine, always: bool = False) -> Plan:
     """Say what has to be done for `project`, and why. Looks at files, changes nothing."""
     toolchain, there = find_toolchain(project.sbcl or DEFAULT, target, machine.store)
-    settings = digest_of([__version__, ours(), toolchain.digest, _settings(project), environment_of(machine)])
+    made_of = [__version__, ours(project.recipes), toolchain.digest]
+    settings = digest_of([*made_of, _settings(project), environment_of(machine)])
     record_path = machine.store.area("builds") / f"{digest_of([_settings(project), str(project.output)])}.json"
     earlier = read_record(record_path)
     output = project.output or default_output(project, earlier)
@@ -96,10 +98,12 @@ def plan_build(project: Project, target: Target, machine: Machine, always: bool 
     return Plan(project, toolchain, output, settings, record_path, lock, steps, earlier)
 
 
-def ours() -> list[str]:
-    """Our own files that go into every program: with other ones it would be another program."""
+def ours(recipes: Sequence[Path] = ()) -> list[str]:
+    """Our own files that go into every program, and recipes: with other ones it would be another program."""
     folder = Path(__file__).parent
     named = [*(folder / "lisp").glob("*.lisp"), *(folder / "linkage").glob("*.[ch]"), *(folder / "link").glob("*.py")]
+    for place in (folder / "libraries" / "recipes", folder / "libraries" / "fixes", *recipes):
+        named += [path for path in place.glob("*") if path.suffix in (".toml", ".c", ".h")]
     return [path.read_text(encoding="utf-8") for path in sorted(named)]
 
 
@@ -152,19 +156,21 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output, plan.project.files)
     from monolisp.libraries.desk import Desk
+    from monolisp.libraries.recipe import FOLDER, Cookbook
     from monolisp.lisp.session import Saved, load_program
 
     watch = Stopwatch({})
     with watch.step("toolchain"):
         toolchain = ensure_toolchain(plan.toolchain, machine)
     lock = {} if update else read_lock(plan.lock)
+    book = Cookbook((FOLDER, *plan.project.recipes))
     with (
         machine.store.workspace() as folder,
         candidate(plan.output, "core") as beside,
-        Desk(_wishes(plan.project), toolchain, machine) as desk,
+        Desk(_wishes(plan.project), book, toolchain, machine) as desk,
     ):
         with watch.step("libraries"):
-            desk.prepare(_locked(lock, plan.lock))
+            desk.prepare(_locked(lock, book, plan.lock))
         code = _earlier_code(plan)
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
@@ -172,7 +178,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         foreign = desk.foreign([*plan.project.exports, *loaded.exports])
         output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
-    _keep_lock(plan.lock, lock, foreign)
+    _keep_lock(plan.lock, lock, book, foreign)
     return _finish(plan, machine, output, loaded, linked, foreign, watch)
 
 
@@ -182,19 +188,19 @@ def _wishes(project: Project) -> Wishes:
     return Wishes(project.libraries, project.archives, project.include, project.absent)
 
 
-def _locked(lock: Lock, file: Path) -> list[str]:
+def _locked(lock: Lock, book: Cookbook, file: Path) -> list[str]:
     if not lock:
         return []
     from monolisp.libraries.locking import locked_recipes
 
-    return locked_recipes(lock, file)
+    return locked_recipes(lock, book, file)
 
 
-def _keep_lock(path: Path, lock: Lock, foreign: Foreign) -> None:
+def _keep_lock(path: Path, lock: Lock, book: Cookbook, foreign: Foreign) -> None:
     if any(supply.recipe for supply in foreign.supplies):
         from monolisp.libraries.locking import keep_lock
 
-        keep_lock(path, lock, foreign.supplies)
+        keep_lock(path, lock, book, foreign.supplies)
 
 
 def _earlier_code(plan: Plan) -> Path | None:

@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from monolisp import __version__
 from monolisp.errors import Exit, MonolispError
+from monolisp.options import parser
 
 if TYPE_CHECKING:
     from monolisp.build import Plan, Result
+    from monolisp.libraries.recipe import Cookbook
     from monolisp.progress import Progress
     from monolisp.project import Settings
     from monolisp.store import Store
@@ -48,7 +49,7 @@ def _open_closed_streams() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (docs/errors.md)."""
     options = parser().parse_args(argv)
-    command: Command = options.run
+    command: Command = globals()[options.run]
     try:
         return _guarded(command, options)
     except BrokenPipeError:
@@ -86,135 +87,6 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
 def _error_json(error: MonolispError) -> dict[str, object]:
     said = {"what": error.what_text, "why": error.why_text, "try": error.todo_text}
     return {"schema": "monolisp-error-1", "error": error.name, "exit_code": int(error.exit_code), **said}
-
-
-# --- the command line ----------------------------------------------------------------------------------------------
-
-
-def parser() -> argparse.ArgumentParser:
-    description = "One static Linux executable from any Common Lisp program."
-    top = argparse.ArgumentParser(prog="monolisp", description=description)
-    top.add_argument("--version", action="version", version=f"monolisp {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
-    _verify_parser(commands.add_parser("verify", help="check that files are truly static"))
-    _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
-    _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
-    doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
-    doctor.add_argument("--json", action="store_true", help="machine-readable")
-    doctor.set_defaults(run=run_doctor)
-    completion = commands.add_parser("completion", help="print a completion script for a shell")
-    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
-    completion.set_defaults(run=run_completion)
-    return top
-
-
-_Raw = argparse.RawDescriptionHelpFormatter
-_BUILD = """\
-Build one static executable.
-
-  monolisp build hello.lisp            a script: its function MAIN is the program
-  monolisp build my-system             an ASDF system: its :entry-point is the program
-  monolisp build                       the one system, or the monolisp.toml, of this directory
-
-The first build on a machine makes the toolchain (minutes); it is kept. What the command line says
-goes before what monolisp.toml says.
-
-The finished program takes every argument for itself. These environment variables change how it starts:
-MONOLISP_HEAP and MONOLISP_STACK (sizes such as 4GiB).
-"""
-
-
-def _build_parser(build: argparse.ArgumentParser) -> None:
-    add = build.add_argument
-    add("inputs", nargs="*", metavar="FILE|SYSTEM", help="Lisp files, or one ASDF system")
-    add("-o", "--output", metavar="FILE", help="name of the executable")
-    entry = "what the program does (default: MAIN, or the system's :entry-point)"
-    add("--entry", metavar="[PACKAGE:]FUNCTION", help=entry)
-    add("--registry", dest="registries", action="append", metavar="DIR", help="look for systems below DIR as well")
-    add("--quicklisp", metavar="DIR", help="the Quicklisp directory (default: ~/quicklisp)")
-    add("--feature", dest="features", action="append", metavar="NAME", help="add :NAME to *features* before loading")
-    evaluated = "evaluate before loading"
-    add("--eval", type=_eval_before, dest="before", action="append", metavar="FORM", help=evaluated)
-    add("--load", type=_load_before, dest="before", action="append", metavar="FILE", help="load before the program")
-    add("--embed", action="append", metavar="PATTERN", help="put files into the executable")
-    add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
-    add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
-    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's, at least 1GiB)")
-    add("--sbcl", metavar="VERSION", help="SBCL version")
-    add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
-    add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
-    _library_options(build)
-    add("--always", action="store_true", help="build even when nothing changed")
-    _fetch_options(build)
-    add("--dry-run", action="store_true", help="print the plan and do nothing")
-    add("--explain", action="store_true", help="say why each step runs")
-    add("--json", action="store_true", help="print the result as JSON")
-    add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
-    build.set_defaults(run=run_build)
-
-
-def _library_options(build: argparse.ArgumentParser) -> None:
-    add = build.add_argument
-    add("--with", dest="with_", action="append", metavar="LIBRARY", help="link these foreign libraries (a,b,c)")
-    add("--with-archive", action="append", metavar="FILE", help="link a static archive of your own")
-    add("--soname", action=_Soname, metavar="NAME", help="what the archive before answers to, such as libfoo.so.1")
-    add("--include", action="append", metavar="DIR", help="look for C headers in DIR as well")
-    add("--absent", action="append", metavar="LIBRARY", help="do without a library: calling into it is a Lisp error")
-    add("--export", action="append", metavar="SYMBOL", help="let the program look a C symbol up by name")
-    add("--update", action="store_true", help="write monolisp.lock anew")
-
-
-class _Soname(argparse.Action):
-    """--soname belongs to the --with-archive before it."""
-
-    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, value: Any, _: Any = None) -> None:
-        from monolisp.project import AS
-
-        if not options.with_archive or AS in options.with_archive[-1]:
-            parser.error("--soname follows the --with-archive that it is for")
-        options.with_archive[-1] += AS + str(value)
-
-
-def _eval_before(form: str) -> tuple[str, str]:
-    return "eval", form
-
-
-def _load_before(file: str) -> tuple[str, str]:
-    return "load", str(Path(file).absolute())
-
-
-def _fetch_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--offline", action="store_true", help="never use the network")
-    command.add_argument("--source-dir", metavar="DIR", help="take sources from DIR when they are there")
-
-
-def _verify_parser(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("files", nargs="+", metavar="FILE")
-    verify.add_argument("--target", metavar="TARGET", help="what the file must be for (default: whatever it says)")
-    verify.add_argument("--no-run", action="store_true", help="do not run it in an empty root directory")
-    verify.add_argument("--json", action="store_true", help="print the verdicts as JSON")
-    verify.set_defaults(run=run_verify)
-
-
-def _linkage_parser(linkage: argparse.ArgumentParser) -> None:
-    linkage.add_argument("file", metavar="FILE", help="an executable that monolisp made, or an SBCL core")
-    linkage.add_argument("--json", action="store_true", help="machine-readable")
-    linkage.set_defaults(run=run_linkage)
-
-
-def _toolchain_parser(toolchain: argparse.ArgumentParser) -> None:
-    actions = toolchain.add_subparsers(metavar="ACTION", required=True)
-    for name, text in (("list", "what is in the store"), ("build", "build it now"), ("path", "print where it is")):
-        action = actions.add_parser(name, help=text)
-        action.add_argument("--sbcl", metavar="VERSION")
-        action.add_argument("--target", metavar="TARGET")
-        action.add_argument("--json", action="store_true", help="machine-readable")
-        _fetch_options(action)
-        action.set_defaults(run=globals()[f"run_toolchain_{name}"], verbose=False)
-    prune = actions.add_parser("prune", help="remove toolchains that this monolisp does not use")
-    prune.add_argument("--all", action="store_true", help="remove the ones in use too")
-    prune.set_defaults(run=run_toolchain_prune)
 
 
 # --- what the commands need ----------------------------------------------------------------------------------------
@@ -358,7 +230,7 @@ def run_linkage(options: argparse.Namespace) -> int:
     return int(Exit.OK)
 
 
-# --- toolchain, doctor, completion ---------------------------------------------------------------------------------
+# --- toolchain --------------------------------------------------------------------------------------------------
 
 
 def run_toolchain_list(options: argparse.Namespace) -> int:
@@ -408,6 +280,71 @@ def run_toolchain_prune(options: argparse.Namespace) -> int:
     for entry in prune(_store(), options.all):
         print(f"removed {entry.kind} {entry.digest}: {entry.size / 1e6:.0f} MB")
     return int(Exit.OK)
+
+
+# --- library -------------------------------------------------------------------------------------------------------
+
+
+def _cookbook(options: argparse.Namespace) -> Cookbook:
+    from monolisp.errors import NoSuchFile
+    from monolisp.libraries.recipe import FOLDER, Cookbook
+
+    extra = [Path(entry).absolute() for entry in options.recipes or ()]
+    for entry in extra:
+        if not entry.is_dir():
+            raise NoSuchFile(file=entry, reason="--recipes names a directory")
+    return Cookbook((FOLDER, *extra))
+
+
+def run_library_list(options: argparse.Namespace) -> int:
+    from monolisp.libraries.listing import as_json, as_table, rows
+    from monolisp.target import find_target
+
+    found = rows(_cookbook(options), find_target(options.target), _store())
+    print(json.dumps(as_json(found), indent=1) if options.json else as_table(found))
+    return int(Exit.OK)
+
+
+def run_library_show(options: argparse.Namespace) -> int:
+    from monolisp.libraries.listing import as_json, as_text, rows
+    from monolisp.target import find_target
+
+    book = _cookbook(options)
+    found = rows(book, find_target(options.target), _store(), [book.find(name).name for name in options.names])
+    print(json.dumps(as_json(found), indent=1) if options.json else "\n\n".join(map(as_text, found)))
+    return int(Exit.OK)
+
+
+def run_library_build(options: argparse.Namespace) -> int:
+    from monolisp.libraries.ensure import ensure_libraries
+    from monolisp.target import find_target
+
+    progress = _progress()
+    machine = _machine(options, progress)
+    try:
+        libraries = ensure_libraries(options.names, _cookbook(options), find_target(options.target), machine)
+    finally:
+        progress.close()
+    if options.json:
+        built = [{"name": one.name, "version": one.version, "path": str(one.path)} for one in libraries]
+        print(json.dumps({"schema": "monolisp-libraries-built-1", "libraries": built}, indent=1))
+    for library in [] if options.json else libraries:
+        print(f"{library}: {library.path}")
+    return int(Exit.OK)
+
+
+def run_library_new(options: argparse.Namespace) -> int:
+    from monolisp.libraries.skeleton import skeleton
+
+    progress = _progress()
+    try:
+        print(skeleton(options.source, _machine(options, progress)))
+    finally:
+        progress.close()
+    return int(Exit.OK)
+
+
+# --- doctor, completion --------------------------------------------------------------------------------------------
 
 
 def run_doctor(options: argparse.Namespace) -> int:

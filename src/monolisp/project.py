@@ -36,8 +36,8 @@ class Settings:
     """Everything monolisp.toml may say; its field names are the legal keys (with - for _). None: not said.
 
     `heap`, `stack`, `build_heap` are sizes such as "4GiB"; `embed` are file patterns relative to the project file.
-    `with_` are recipes, `with_archive` archives ("libfoo.a" or "libfoo.a as libfoo.so.1"), `absent` libraries to do
-    without, `export` C symbols that the program looks up by name.
+    `libraries` are recipes, `archives` archives ("libfoo.a" or "libfoo.a as libfoo.so.1"), `absent` libraries to do
+    without, `recipes` directories of further recipes, `export` C symbols that the program looks up by name.
     """
 
     system: str | None = None
@@ -53,9 +53,10 @@ class Settings:
     registries: tuple[str, ...] | None = None
     quicklisp: str | None = None
     debugger: bool | None = None
-    with_: tuple[str, ...] | None = None
-    with_archive: tuple[str, ...] | None = None
+    libraries: tuple[str, ...] | None = None
+    archives: tuple[str, ...] | None = None
     include: tuple[str, ...] | None = None
+    recipes: tuple[str, ...] | None = None
     absent: tuple[str, ...] | None = None
     export: tuple[str, ...] | None = None
 
@@ -81,6 +82,7 @@ class Project:
     libraries: tuple[str, ...] = ()
     archives: tuple[tuple[Path, str], ...] = ()
     include: tuple[Path, ...] = ()
+    recipes: tuple[Path, ...] = ()
     absent: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
 
@@ -102,7 +104,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def parse_settings(table: Mapping[str, Any], file: str) -> Settings:
-    known = {field.name.rstrip("_").replace("_", "-"): field for field in fields(Settings)}
+    known = {field.name.replace("_", "-"): field for field in fields(Settings)}
     said: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
@@ -191,9 +193,10 @@ def resolve_project(
         registries=tuple(trees),
         before=before,
         debugger=bool(settings.debugger),
-        libraries=_listed(settings.with_),
-        archives=tuple(_archive(entry, here) for entry in settings.with_archive or ()),
+        libraries=_listed(settings.libraries),
+        archives=tuple(_archive(entry, here) for entry in settings.archives or ()),
         include=tuple(_directory("--include", entry, here) for entry in settings.include or ()),
+        recipes=tuple(_directory("--recipes", entry, here) for entry in settings.recipes or ()),
         absent=_listed(settings.absent),
         exports=_listed(settings.export),
     )

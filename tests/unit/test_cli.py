@@ -43,20 +43,25 @@ class TestParser:
     @pytest.mark.parametrize(
         ("line", "run"),
         [
-            (["build"], cli.run_build),
-            (["verify", "a"], cli.run_verify),
-            (["linkage", "a"], cli.run_linkage),
-            (["toolchain", "list"], cli.run_toolchain_list),
-            (["toolchain", "build"], cli.run_toolchain_build),
-            (["toolchain", "path"], cli.run_toolchain_path),
-            (["toolchain", "prune"], cli.run_toolchain_prune),
-            (["doctor"], cli.run_doctor),
-            (["completion", "bash"], cli.run_completion),
+            (["build"], "run_build"),
+            (["verify", "a"], "run_verify"),
+            (["linkage", "a"], "run_linkage"),
+            (["toolchain", "list"], "run_toolchain_list"),
+            (["toolchain", "build"], "run_toolchain_build"),
+            (["toolchain", "path"], "run_toolchain_path"),
+            (["toolchain", "prune"], "run_toolchain_prune"),
+            (["library", "list"], "run_library_list"),
+            (["library", "show", "gmp"], "run_library_show"),
+            (["library", "build", "gmp"], "run_library_build"),
+            (["library", "new", "debian:gmp"], "run_library_new"),
+            (["doctor"], "run_doctor"),
+            (["completion", "bash"], "run_completion"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",
     )
-    def test_commands(self, line: list[str], run: Callable[[argparse.Namespace], int]) -> None:
-        assert parse(*line).run is run
+    def test_commands(self, line: list[str], run: str) -> None:
+        assert parse(*line).run == run
+        assert callable(getattr(cli, run))
 
     def test_every_command_is_tested(self) -> None:
         assert {name for name in vars(cli) if name.startswith("run_")} == {
@@ -67,6 +72,10 @@ class TestParser:
             "run_toolchain_build",
             "run_toolchain_path",
             "run_toolchain_prune",
+            "run_library_list",
+            "run_library_show",
+            "run_library_build",
+            "run_library_new",
             "run_doctor",
             "run_completion",
         }
@@ -75,6 +84,8 @@ class TestParser:
         line = (
             "build a.lisp b.lisp -o out --entry p:f --registry d1 --registry d2 --quicklisp ql --feature x --feature y"
             " --embed s/* --heap 1GiB --stack 2MiB --build-heap 4GiB --sbcl 2.6.4 --target t --debugger --always"
+            " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i --recipes r"
+            " --absent libx --export puts --update"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
@@ -94,6 +105,14 @@ class TestParser:
             "sbcl": "2.6.4",
             "target": "t",
             "debugger": True,
+            "libraries": ["openssl,zlib", "gmp"],
+            "archives": ["a.a as liba.so.1", "b.a"],
+            "include": ["i"],
+            "recipes": ["r"],
+            "absent": ["libx"],
+            "export": ["puts"],
+            "soname": None,
+            "update": True,
             "always": True,
             "offline": True,
             "source_dir": "s",
@@ -422,7 +441,7 @@ class TestImports:
 
     def test_and_reaches_little_of_ours(self) -> None:
         ours = {name for name in reached("monolisp.cli") if file_of(name, SRC.parent)}
-        assert ours == {"monolisp", "monolisp.cli", "monolisp.errors"}
+        assert ours == {"monolisp", "monolisp.cli", "monolisp.errors", "monolisp.options"}
 
     def test_nothing_to_do_is_decided_without_the_heavy_ones(self) -> None:
         """A build that has nothing to do imports the plan's modules only."""

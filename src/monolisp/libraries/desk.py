@@ -20,8 +20,8 @@ from monolisp.errors import MonolispError
 from monolisp.libraries.ensure import ensure_libraries
 from monolisp.libraries.fixes import cflags_for
 from monolisp.libraries.image import addresses, end_of, link_image
-from monolisp.libraries.recipe import Recipe, ordered
-from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, stems
+from monolisp.libraries.recipe import Cookbook, Recipe
+from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, nearest, stems
 from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
 from monolisp.process import Together
 from monolisp.store import digest_of, remove_tree
@@ -47,8 +47,9 @@ class Wishes:
 class Desk:
     """Open during one run of the build runtime; `where` tells (system, file) being loaded when something is asked."""
 
-    def __init__(self, wishes: Wishes, toolchain: Toolchain, machine: Machine) -> None:
+    def __init__(self, wishes: Wishes, book: Cookbook, toolchain: Toolchain, machine: Machine) -> None:
         self._wishes = wishes
+        self._book = book
         self._toolchain = toolchain
         self._together = Together(machine.runner)
         self._machine = replace(machine, runner=self._together)
@@ -86,8 +87,12 @@ class Desk:
         """What the program turned out to need. Recipes come in link order, behind what may need them."""
         own = [supply for supply in self._supplies.values() if supply.recipe is None]
         recipes = [supply.recipe for supply in self._supplies.values() if supply.recipe is not None]
-        libraries = [self._supplies[recipe.name] for recipe in ordered(recipes)]
+        libraries = [self._supplies[recipe.name] for recipe in self._book.ordered(recipes)]
         return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
+
+    def nearest(self, name: str) -> Sequence[str]:
+        """Recipes whose names look like the library `name`."""
+        return nearest(name, self._book)
 
     def missed(self, text: str) -> tuple[str, str, str] | None:
         """The library that a failure with the message `text` is about: its name, and the system and file that asked."""
@@ -128,18 +133,18 @@ class Desk:
         return "+" + "\t".join(map(str, self._images[label]))
 
     def _header(self, name: str) -> str:
-        recipe = by_header(name)
+        recipe = by_header(name, self._book)
         return self._supplied_recipe(recipe, lambda supply: supply.include)
 
     def _package(self, name: str) -> str:
-        recipe = by_package(name)
+        recipe = by_package(name, self._book)
         return self._supplied_recipe(recipe, lambda supply: [path.parent / "pkgconfig" for path in supply.archives[:1]])
 
     def _supplied_recipe(self, recipe: Recipe | None, paths: Callable[[Supply], Sequence[Path]]) -> str:
         if recipe is None:
             return "-no recipe answers to it"
         self._supply(recipe)
-        needed = [self._supplies[other.name] for other in ordered([recipe.name])]
+        needed = [self._supplies[other.name] for other in self._book.ordered([recipe.name])]
         return "+" + "\t".join(str(path) for supply in needed for path in paths(supply))
 
     def _flags(self, _: str) -> str:
@@ -155,9 +160,9 @@ class Desk:
         """Have what is known beforehand: built side by side, and its headers in reach. Raises what building raises."""
         wanted = list(dict.fromkeys([*recipes, *self._wishes.recipes]))
         if wanted:
-            ensure_libraries(wanted, self._toolchain.target, self._machine)
+            ensure_libraries(wanted, self._book, self._toolchain.target, self._machine)
         for name in wanted:
-            self._supply(ordered([name])[0])
+            self._supply(self._book.ordered([name])[0])
 
     def _is_absent(self, name: str) -> bool:
         without = {stem for entry in self._wishes.absent for stem in (entry, *stems(entry))}
@@ -170,12 +175,12 @@ class Desk:
                 return self._supply_archive(path, soname)
         if name.startswith("/") and Path(name).is_file() and Path(name).read_bytes()[:8] == b"!<arch>\n":
             return self._supply_archive(Path(name), self._label(Path(name)))
-        recipe = by_soname(name)
+        recipe = by_soname(name, self._book)
         return self._supply(recipe) if recipe is not None else None
 
     def _supply(self, recipe: Recipe) -> str:
         if recipe.name not in self._supplies:
-            libraries = ensure_libraries([recipe.name], self._toolchain.target, self._machine)
+            libraries = ensure_libraries([recipe.name], self._book, self._toolchain.target, self._machine)
             for library in reversed(libraries):
                 if library.name not in self._supplies:
                     self._supplies[library.name] = library_supply(library)

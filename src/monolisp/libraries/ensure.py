@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from monolisp.libraries.library import KIND, Library, library_at
-from monolisp.libraries.recipe import Recipe, ordered
+from monolisp.libraries.recipe import Cookbook, Recipe
 from monolisp.libraries.systems import SYSTEMS
 from monolisp.libraries.workshop import Workshop, keep, prepare, require_tools
 from monolisp.process import Runner, Together
@@ -18,18 +18,18 @@ from monolisp.toolchain.machine import Machine, jobs
 from monolisp.toolchain.zig import find_zig
 
 
-def ensure_libraries(names: Sequence[str], target: Target, machine: Machine) -> list[Library]:
+def ensure_libraries(names: Sequence[str], book: Cookbook, target: Target, machine: Machine) -> list[Library]:
     """The libraries of the recipes `names` and all they depend on, in link order; what is missing is built.
 
     Raises NoSuchRecipe, RecipeCycle, ToolMissing, LibraryFailed, RecipeYield and what fetching sources raises.
     """
-    recipes = ordered(names)
-    libraries = {recipe.name: library_at(recipe, target, machine.store.root) for recipe in recipes}
+    recipes = book.ordered(names)
+    libraries = {recipe.name: library_at(recipe, book, target, machine.store.root) for recipe in recipes}
     missing = [recipe for recipe in recipes if not machine.store.has(KIND, libraries[recipe.name].digest)]
     if missing:
         require_tools(missing, machine.path)
         archives = {recipe.name: _source(recipe, machine) for recipe in missing}
-        _build_all(list(reversed(missing)), libraries, archives, target, machine)
+        _build_all(list(reversed(missing)), book, libraries, archives, target, machine)
     return list(libraries.values())
 
 
@@ -44,6 +44,7 @@ def _source(recipe: Recipe, machine: Machine) -> Path | None:
 
 def _build_all(
     missing: Sequence[Recipe],
+    book: Cookbook,
     libraries: Mapping[str, Library],
     archives: Mapping[str, Path | None],
     target: Target,
@@ -55,7 +56,7 @@ def _build_all(
     needs = {str(recipe): [labels[name] for name in recipe.depends if name in labels] for recipe in missing}
     seconds = {str(recipe): recipe.seconds for recipe in missing}
     work = {
-        str(recipe): partial(_build, recipe, libraries, archives[recipe.name], target, machine, together)
+        str(recipe): partial(_build, recipe, book, libraries, archives[recipe.name], target, machine, together)
         for recipe in missing
     }
     what = "a library, once per machine" if len(missing) == 1 else f"{len(missing)} libraries, once per machine"
@@ -65,6 +66,7 @@ def _build_all(
 
 def _build(
     recipe: Recipe,
+    book: Cookbook,
     libraries: Mapping[str, Library],
     archive: Path | None,
     target: Target,
@@ -73,7 +75,7 @@ def _build(
 ) -> None:
     digest = libraries[recipe.name].digest
     log = machine.store.area("logs") / f"library-{recipe.name}-{digest}.log"
-    depends = [libraries[other.name] for other in ordered([recipe.name]) if other.name != recipe.name]
+    depends = [libraries[other.name] for other in book.ordered([recipe.name]) if other.name != recipe.name]
 
     def make(directory: Path) -> None:
         log.unlink(missing_ok=True)

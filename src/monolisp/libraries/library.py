@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from monolisp.libraries.recipe import FOLDER, Recipe, find_recipe
+from monolisp.libraries.recipe import Cookbook, Recipe
 from monolisp.store import digest_of
 from monolisp.target import Target
 from monolisp.toolchain.zig import pin_text
@@ -48,17 +48,17 @@ class Library:
         return f"{self.name} {self.version}"
 
 
-def library_digest(recipe: Recipe, target: Target) -> str:
+def library_digest(recipe: Recipe, book: Cookbook, target: Target) -> str:
     """The address of a library: a hash over everything that goes into it. SBCL is none of that."""
     builders = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _BUILDERS}
-    ours = {name: (FOLDER / name).read_text(encoding="utf-8") for name in recipe.ours}
-    depends = {name: library_digest(find_recipe(name), target) for name in recipe.depends}
+    ours = {name: (recipe.folder / name).read_text(encoding="utf-8") for name in recipe.ours}
+    depends = {name: library_digest(book.find(name), book, target) for name in recipe.depends}
     return digest_of(["library", recipe.text, ours, depends, pin_text(), target.triple, builders])
 
 
-def library_at(recipe: Recipe, target: Target, root: Path) -> Library:
+def library_at(recipe: Recipe, book: Cookbook, target: Target, root: Path) -> Library:
     """The library of `recipe` in the store at `root`, whether it is there or not."""
-    digest = library_digest(recipe, target)
+    digest = library_digest(recipe, book, target)
     path = root / KIND / digest
     archives = tuple(path / "lib" / name for name in recipe.archives)
     return Library(recipe.name, recipe.version, digest, path, archives)

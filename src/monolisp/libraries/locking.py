@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monolisp.errors import LockMismatch, NoSuchRecipe
-from monolisp.libraries.recipe import Recipe, find_recipe
+from monolisp.libraries.recipe import Cookbook, Recipe
 from monolisp.libraries.supply import Supply
 from monolisp.lock import Lock, Locked, lock_text
 
 
-def locked_recipes(lock: Lock, file: Path) -> list[str]:
+def locked_recipes(lock: Lock, book: Cookbook, file: Path) -> list[str]:
     """The recipes that a lock names. Raises LockMismatch when one of them is another here."""
     for locked in lock.values():
         wanted = f"{locked.name} {locked.version}"
         try:
-            recipe = find_recipe(locked.name)
+            recipe = book.find(locked.name)
         except NoSuchRecipe as error:
             reason = "this monolisp has no such recipe"
             raise LockMismatch(file=file, wanted=wanted, reason=reason) from error
@@ -34,9 +34,9 @@ def _locked(recipe: Recipe) -> Locked:
     return Locked(recipe.name, recipe.version, sums)
 
 
-def keep_lock(path: Path, lock: Lock, supplies: Sequence[Supply]) -> None:
+def keep_lock(path: Path, lock: Lock, book: Cookbook, supplies: Sequence[Supply]) -> None:
     """Add what a build used to the lock at `path`; the file is replaced as a whole, and only when it changes."""
-    used = {supply.recipe: _locked(find_recipe(supply.recipe)) for supply in supplies if supply.recipe}
+    used = {supply.recipe: _locked(book.find(supply.recipe)) for supply in supplies if supply.recipe}
     if not used or {**lock, **used} == lock:
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from difflib import get_close_matches
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -79,6 +80,7 @@ class Recipe:
     source: Pin | None
     build: Build
     text: str
+    folder: Path
 
     @property
     def version(self) -> str:
@@ -88,26 +90,58 @@ class Recipe:
         return f"{self.name} {self.version}"
 
 
-def recipe_names() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+@dataclass(frozen=True)
+class Cookbook:
+    """Every recipe there is: those of `folders`, which are directories of TOML files; a later one goes before."""
 
+    folders: tuple[Path, ...] = (FOLDER,)
 
-def all_recipes() -> Mapping[str, Recipe]:
-    """Every recipe of the tree, by name. Raises BadRecipe, BadPin."""
-    return {name: find_recipe(name) for name in recipe_names()}
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted({path.stem for folder in self.folders for path in folder.glob("*.toml")}))
+
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """All recipes, by name. Raises BadRecipe, BadPin."""
+        return {name: self.find(name) for name in self.names}
+
+    def find(self, name: str) -> Recipe:
+        """The recipe called `name`. Raises NoSuchRecipe, BadRecipe, BadPin."""
+        for folder in reversed(self.folders):
+            if (folder / f"{name}.toml").is_file():
+                return read_recipe(folder / f"{name}.toml")
+        near = get_close_matches(name.removeprefix("lib"), self.names, n=2)
+        suggestion = f"did you mean {' or '.join(near)}?" if near else "`monolisp library list` shows every recipe"
+        raise NoSuchRecipe(name=name, suggestion=suggestion)
+
+    def ordered(self, names: Sequence[str]) -> list[Recipe]:
+        """`names` and everything they depend on: whatever needs another comes before it, as linkers want archives.
+
+        Raises NoSuchRecipe, RecipeCycle.
+        """
+        found: dict[str, Recipe] = {}
+        path: list[str] = []
+
+        def visit(name: str) -> None:
+            if name in path:
+                raise RecipeCycle(cycle=" → ".join([*path[path.index(name) :], name]))
+            if name in found:
+                return
+            recipe = self.find(name)
+            path.append(name)
+            for other in recipe.depends:
+                visit(other)
+            path.pop()
+            found[name] = recipe
+
+        for name in names:
+            visit(name)
+        return list(reversed(found.values()))
 
 
 @cache
-def find_recipe(name: str) -> Recipe:
-    """The recipe called `name`. Raises NoSuchRecipe, BadRecipe, BadPin."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        from difflib import get_close_matches
-
-        near = get_close_matches(name.removeprefix("lib"), recipe_names(), n=2)
-        suggestion = f"did you mean {' or '.join(near)}?" if near else "`monolisp library list` shows every recipe"
-        raise NoSuchRecipe(name=name, suggestion=suggestion)
-    return parse_recipe(name, path.read_text(encoding="utf-8"))
+def read_recipe(path: Path) -> Recipe:
+    return parse_recipe(path.stem, path.read_text(encoding="utf-8"), path.parent)
 
 
 _LISTS = ("sonames", "headers", "packages", "archives", "depends", "tools", "ours", "replaced")
@@ -124,8 +158,11 @@ _SYSTEMS = ("autotools", "compile", "steps", "libcxx")
 _NEEDED = ("summary", "archives", "build")
 
 
-def parse_recipe(name: str, text: str) -> Recipe:
-    """The recipe that a TOML text says. Raises BadRecipe with every fault, BadPin."""
+def parse_recipe(name: str, text: str, folder: Path = FOLDER) -> Recipe:
+    """The recipe that a TOML text says; `folder` is where files beside it are.
+
+    Raises BadRecipe with every fault, BadPin.
+    """
     import tomllib
 
     from monolisp.sources.pin import parse_pin
@@ -158,6 +195,7 @@ def parse_recipe(name: str, text: str) -> Recipe:
         source=parse_pin(table["source"], file) if "source" in table else None,
         build=_build(build),
         text=text,
+        folder=folder,
     )
 
 
@@ -171,8 +209,6 @@ def _build(table: Mapping[str, object]) -> Build:
 
 def _faults(table: Mapping[str, object], known: Mapping[str, object], label: str) -> list[str]:
     """What is wrong with the keys of `table`, and with the types of its values."""
-    from difflib import get_close_matches
-
     found = []
     for key, value in table.items():
         if key not in known:
@@ -183,28 +219,3 @@ def _faults(table: Mapping[str, object], known: Mapping[str, object], label: str
         elif isinstance(value, list) and key != "step" and not all(isinstance(item, str) for item in value):
             found.append(f"{label}{key} must be a list of strings")
     return found
-
-
-def ordered(names: Sequence[str], recipes: Mapping[str, Recipe] | None = None) -> list[Recipe]:
-    """`names` and everything they depend on: whatever needs another comes before it, as linkers want archives.
-
-    Raises NoSuchRecipe, RecipeCycle.
-    """
-    found: dict[str, Recipe] = {}
-    path: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in path:
-            raise RecipeCycle(cycle=" → ".join([*path[path.index(name) :], name]))
-        if name in found:
-            return
-        recipe = recipes[name] if recipes is not None and name in recipes else find_recipe(name)
-        path.append(name)
-        for other in recipe.depends:
-            visit(other)
-        path.pop()
-        found[name] = recipe
-
-    for name in names:
-        visit(name)
-    return list(reversed(found.values()))

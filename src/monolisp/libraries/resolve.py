@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from monolisp.libraries.recipe import Recipe, all_recipes, recipe_names
+from monolisp.libraries.recipe import Cookbook, Recipe
 
 # What a loader is asked for that is part of every static executable already: musl's libc holds it all.
 _LIBC = frozenset({"libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv", "libcrypt", "libxnet"})
@@ -31,9 +31,9 @@ def is_libc(name: str) -> bool:
     return any(stem in _LIBC for stem in stems(name))
 
 
-def by_soname(name: str) -> Recipe | None:
+def by_soname(name: str, book: Cookbook) -> Recipe | None:
     """The recipe that answers to the library `name`, in whatever spelling."""
-    recipes = all_recipes().values()
+    recipes = book.recipes.values()
     for stem in stems(name):
         for recipe in recipes:
             if stem in recipe.sonames or (not stem.startswith("lib") and f"lib{stem}" in recipe.sonames):
@@ -41,22 +41,22 @@ def by_soname(name: str) -> Recipe | None:
     return None
 
 
-def by_header(name: str) -> Recipe | None:
+def by_header(name: str, book: Cookbook) -> Recipe | None:
     """The recipe that installs the header `name` ("openssl/ssl.h"; a directory among its headers stands for all)."""
-    for recipe in all_recipes().values():
+    for recipe in book.recipes.values():
         if any(name == header or (header.endswith("/") and name.startswith(header)) for header in recipe.headers):
             return recipe
     return None
 
 
-def by_package(name: str) -> Recipe | None:
+def by_package(name: str, book: Cookbook) -> Recipe | None:
     """The recipe that answers when pkg-config is asked for `name`."""
-    return next((recipe for recipe in all_recipes().values() if name in recipe.packages), None)
+    return next((recipe for recipe in book.recipes.values() if name in recipe.packages), None)
 
 
-def nearest(name: str) -> Sequence[str]:
+def nearest(name: str, book: Cookbook) -> Sequence[str]:
     """Names of recipes that look like the library `name`."""
-    known = {soname.removeprefix("lib"): recipe.name for recipe in all_recipes().values() for soname in recipe.sonames}
-    known |= {recipe: recipe for recipe in recipe_names()}
+    known = {soname.removeprefix("lib"): recipe.name for recipe in book.recipes.values() for soname in recipe.sonames}
+    known |= {recipe: recipe for recipe in book.names}
     plain = stems(name)[-1].removeprefix("lib") if stems(name) else name
     return list(dict.fromkeys(known[match] for match in get_close_matches(plain, known, n=3)))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from monolisp.errors import LibraryFailed, RecipeYield, ToolMissing
 from monolisp.libraries.library import FACTS, Library
-from monolisp.libraries.recipe import FOLDER, Recipe
+from monolisp.libraries.recipe import Recipe
 from monolisp.linkage.names import names_in
 from monolisp.process import Command, Runner
 from monolisp.target import Target
@@ -210,12 +210,12 @@ def _add_ours(shop: Workshop, into: Path) -> None:
     folder.mkdir()
     for name in shop.recipe.ours:
         if name.endswith(".c"):
-            shutil.copyfile(FOLDER / name, folder / name)
+            shutil.copyfile(shop.recipe.folder / name, folder / name)
             output = str(folder / f"monolisp_{Path(name).stem}.o")
             shop.run(["cc", "-c", f"-I{into / 'include'}", f"-I{folder}", str(folder / name), "-o", output])
             shop.run(["ar", "rcs", str(archive), output])
         else:
-            shutil.copyfile(FOLDER / name, folder / name)
+            shutil.copyfile(shop.recipe.folder / name, folder / name)
 
 
 def _tail(log: Path, begin: int) -> str:

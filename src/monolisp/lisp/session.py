@@ -172,14 +172,13 @@ def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
     """A program that failed because a foreign library is not to be had: say which, and the ways out. Raises
     NoRecipeFor."""
     from monolisp.errors import NoRecipeFor
-    from monolisp.libraries.resolve import nearest
 
     failed = next((event for event in events if event.name == "failed"), None)
     missed = desk.missed(failed.text("condition")) if failed is not None else None
     if failed is None or missed is None:
         return
     name, system, file = missed
-    near = nearest(name)
+    near = desk.nearest(name)
     suggestion = f"is it {' or '.join(near)}? (--with NAME); or " if near else ""
     place = f"{file} of the system {system}" if system else file or "the program"
     raise NoRecipeFor(library=name, place=place, condition=failed.text("condition"), suggestion=suggestion)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monolisp import linkage
 from monolisp.linkage.names import Kind
 from monolisp.linkage.sizes import Sizes
-from monolisp.linkage.table import OURS, RECORDED, WITHHELD, Linked, everything_table, program_table
+from monolisp.linkage.table import FOR_IMAGES, OURS, RECORDED, WITHHELD, Linked, everything_table, program_table
 
 SIZES = Sizes("1GiB", "2MiB")
 SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
@@ -117,7 +117,7 @@ class TestOurC:
 class TestBuildRuntime:
     def test_every_name_leads_to_its_definition(self) -> None:
         found = Read(everything_table(["puts", "malloc"]))
-        assert dict(found.symbols) == {name: name for name in ("puts", "malloc", *OURS)}
+        assert dict(found.symbols) == {name: name for name in ("puts", "malloc", *OURS, *FOR_IMAGES)}
         assert found.counts["monolisp_symbol_count"] == len(found.symbols)
 
     def test_sorted_by_bytes(self) -> None:
@@ -156,7 +156,7 @@ class TestBuildRuntime:
     @given(st.sets(st.from_regex(r"[A-Za-z_$.][A-Za-z0-9_$.@]{0,12}", fullmatch=True), max_size=12))
     def test_any_names(self, names: set[str]) -> None:
         found = Read(everything_table(names))
-        assert {name for name, _ in found.symbols} == (names | set(OURS)) - WITHHELD
+        assert {name for name, _ in found.symbols} == (names | {*OURS, *FOR_IMAGES}) - WITHHELD
         assert ordered([name for name, _ in found.symbols])
 
 

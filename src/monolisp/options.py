@@ -1,0 +1,157 @@
+"""The command line as argparse describes it: commands, options, and what --help says of them.
+
+Every command names the function of cli.py that carries it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from monolisp import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    description = "One static Linux executable from any Common Lisp program."
+    top = argparse.ArgumentParser(prog="monolisp", description=description)
+    top.add_argument("--version", action="version", version=f"monolisp {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
+    _verify_parser(commands.add_parser("verify", help="check that files are truly static"))
+    _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
+    _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
+    _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
+    doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
+    doctor.add_argument("--json", action="store_true", help="machine-readable")
+    doctor.set_defaults(run="run_doctor")
+    completion = commands.add_parser("completion", help="print a completion script for a shell")
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(run="run_completion")
+    return top
+
+
+_Raw = argparse.RawDescriptionHelpFormatter
+_BUILD = """\
+Build one static executable.
+
+  monolisp build hello.lisp            a script: its function MAIN is the program
+  monolisp build my-system             an ASDF system: its :entry-point is the program
+  monolisp build                       the one system, or the monolisp.toml, of this directory
+
+The first build on a machine makes the toolchain (minutes); it is kept. What the command line says
+goes before what monolisp.toml says.
+
+The finished program takes every argument for itself. These environment variables change how it starts:
+MONOLISP_HEAP and MONOLISP_STACK (sizes such as 4GiB).
+"""
+
+
+def _build_parser(build: argparse.ArgumentParser) -> None:
+    add = build.add_argument
+    add("inputs", nargs="*", metavar="FILE|SYSTEM", help="Lisp files, or one ASDF system")
+    add("-o", "--output", metavar="FILE", help="name of the executable")
+    entry = "what the program does (default: MAIN, or the system's :entry-point)"
+    add("--entry", metavar="[PACKAGE:]FUNCTION", help=entry)
+    add("--registry", dest="registries", action="append", metavar="DIR", help="look for systems below DIR as well")
+    add("--quicklisp", metavar="DIR", help="the Quicklisp directory (default: ~/quicklisp)")
+    add("--feature", dest="features", action="append", metavar="NAME", help="add :NAME to *features* before loading")
+    evaluated = "evaluate before loading"
+    add("--eval", type=_eval_before, dest="before", action="append", metavar="FORM", help=evaluated)
+    add("--load", type=_load_before, dest="before", action="append", metavar="FILE", help="load before the program")
+    add("--embed", action="append", metavar="PATTERN", help="put files into the executable")
+    add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
+    add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
+    add("--build-heap", metavar="SIZE", help="heap while building (default: the program's, at least 1GiB)")
+    add("--sbcl", metavar="VERSION", help="SBCL version")
+    add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
+    add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
+    _library_options(build)
+    add("--always", action="store_true", help="build even when nothing changed")
+    _fetch_options(build)
+    add("--dry-run", action="store_true", help="print the plan and do nothing")
+    add("--explain", action="store_true", help="say why each step runs")
+    add("--json", action="store_true", help="print the result as JSON")
+    add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
+    build.set_defaults(run="run_build")
+
+
+def _library_options(build: argparse.ArgumentParser) -> None:
+    add = build.add_argument
+    add("--with", dest="libraries", action="append", metavar="LIBRARY", help="link these foreign libraries (a,b,c)")
+    add("--with-archive", dest="archives", action="append", metavar="FILE", help="link a static archive of your own")
+    add("--soname", action=_Soname, metavar="NAME", help="what the archive before answers to, such as libfoo.so.1")
+    add("--include", action="append", metavar="DIR", help="look for C headers in DIR as well")
+    add("--recipes", action="append", metavar="DIR", help="look for recipes in DIR as well")
+    add("--absent", action="append", metavar="LIBRARY", help="do without a library: calling into it is a Lisp error")
+    add("--export", action="append", metavar="SYMBOL", help="let the program look a C symbol up by name")
+    add("--update", action="store_true", help="write monolisp.lock anew")
+
+
+class _Soname(argparse.Action):
+    """--soname belongs to the --with-archive before it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, value: Any, _: Any = None) -> None:
+        from monolisp.project import AS
+
+        if not options.archives or AS in options.archives[-1]:
+            parser.error("--soname follows the --with-archive that it is for")
+        options.archives[-1] += AS + str(value)
+
+
+def _eval_before(form: str) -> tuple[str, str]:
+    return "eval", form
+
+
+def _load_before(file: str) -> tuple[str, str]:
+    return "load", str(Path(file).absolute())
+
+
+def _fetch_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--offline", action="store_true", help="never use the network")
+    command.add_argument("--source-dir", metavar="DIR", help="take sources from DIR when they are there")
+
+
+def _verify_parser(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("files", nargs="+", metavar="FILE")
+    verify.add_argument("--target", metavar="TARGET", help="what the file must be for (default: whatever it says)")
+    verify.add_argument("--no-run", action="store_true", help="do not run it in an empty root directory")
+    verify.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    verify.set_defaults(run="run_verify")
+
+
+def _linkage_parser(linkage: argparse.ArgumentParser) -> None:
+    linkage.add_argument("file", metavar="FILE", help="an executable that monolisp made, or an SBCL core")
+    linkage.add_argument("--json", action="store_true", help="machine-readable")
+    linkage.set_defaults(run="run_linkage")
+
+
+def _toolchain_parser(toolchain: argparse.ArgumentParser) -> None:
+    actions = toolchain.add_subparsers(metavar="ACTION", required=True)
+    for name, text in (("list", "what is in the store"), ("build", "build it now"), ("path", "print where it is")):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("--sbcl", metavar="VERSION")
+        action.add_argument("--target", metavar="TARGET")
+        action.add_argument("--json", action="store_true", help="machine-readable")
+        _fetch_options(action)
+        action.set_defaults(run=f"run_toolchain_{name}", verbose=False)
+    prune = actions.add_parser("prune", help="remove toolchains that this monolisp does not use")
+    prune.add_argument("--all", action="store_true", help="remove the ones in use too")
+    prune.set_defaults(run="run_toolchain_prune")
+
+
+def _library_parser(library: argparse.ArgumentParser) -> None:
+    actions = library.add_subparsers(metavar="ACTION", required=True)
+    for name, text in (("list", "every recipe"), ("show", "one recipe"), ("build", "build libraries now")):
+        action = actions.add_parser(name, help=text)
+        if name != "list":
+            action.add_argument("names", nargs="+", metavar="LIBRARY")
+        action.add_argument("--recipes", action="append", metavar="DIR", help="look for recipes in DIR as well")
+        action.add_argument("--target", metavar="TARGET")
+        action.add_argument("--json", action="store_true", help="machine-readable")
+        _fetch_options(action)
+        action.set_defaults(run=f"run_library_{name}", verbose=False)
+    new = actions.add_parser("new", help="print a recipe to begin with")
+    new.add_argument("source", metavar="URL|FILE|debian:PACKAGE[/SUITE]", help="where the library's source is")
+    _fetch_options(new)
+    new.set_defaults(run="run_library_new", verbose=False)
