@@ -102,7 +102,9 @@ def link_image(
     missing = sorted((open_names & names.wanted) - definitions.keys() - helped)
     definitions |= dict.fromkeys(missing, known[MISSING])
     table = output.with_suffix(".definitions")
-    table.write_text("".join(f"--defsym={name}=0x{value:x}\n" for name, value in sorted(definitions.items())))
+    table.write_text(
+        "".join(f"--defsym={name}=0x{value:x}\n" for name, value in sorted(definitions.items())), encoding="utf-8"
+    )
     flags = ["-m", target.emulation, "-static", f"--image-base=0x{base:x}", "--entry=0", "--build-id=none"]
     flags += ["--strip-debug", "--allow-multiple-definition", "--no-gc-sections", "-z", "norelro", "-z", "noexecstack"]
     inputs: list[str | Path] = ["--whole-archive", *archives, "--no-whole-archive", *helpers]

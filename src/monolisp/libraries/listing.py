@@ -46,13 +46,17 @@ def rows(book: Cookbook, target: Target, store: Store, names: Sequence[str] | No
 def as_table(found: Sequence[Row]) -> str:
     columns = [(row.name, row.version, row.licence, "built" if row.built else "-", row.summary) for row in found]
     widths = [max(len(column[place]) for column in columns) for place in range(4)]
-    lines = ["  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[4]]) for row in columns]
+    lines = [
+        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[4]]) for row in columns
+    ]
     return "\n".join(lines)
 
 
 def as_text(row: Row) -> str:
     lines = [f"{row.name} {row.version}: {row.summary}"]
-    lines += [f"  {name:<9} {', '.join(value)}" for name, value in asdict(row).items() if isinstance(value, tuple) and value]
+    lines += [
+        f"  {name:<9} {', '.join(value)}" for name, value in asdict(row).items() if isinstance(value, tuple) and value
+    ]
     return "\n".join([*lines, f"  licence   {row.licence}", f"  built     {row.built or 'not yet'}"])
 
 

@@ -6,9 +6,9 @@ import re
 import tempfile
 from pathlib import Path
 
-from monolisp.errors import BadOption, NoSuchFile, SourceUnavailable
-from monolisp.progress import Progress
+from monolisp.errors import NoSuchFile, SourceUnavailable
 from monolisp.sources.debian import find_source
+from monolisp.sources.download import download_unpinned
 from monolisp.sources.fetch import FetchOptions, obtain
 from monolisp.sources.pin import DebianPlace, Pin, Place, PlaceFailed, UpstreamPlace
 from monolisp.sources.unpack import unpack
@@ -22,7 +22,7 @@ _ARCHIVE = re.compile(r"(?P<name>.+?)[-_]v?(?P<version>\d[\w.+~]*?)(\.orig)?\.(t
 def skeleton(source: str, machine: Machine) -> str:
     """The text of a recipe for `source`: `https://…`, a file, or `debian:PACKAGE[/SUITE]`.
 
-    Raises BadOption, NoSuchFile, SourceUnavailable and what unpacking raises.
+    Raises NoSuchFile, SourceUnavailable and what unpacking raises.
     """
     with tempfile.TemporaryDirectory(prefix="monolisp-") as folder:
         work = Path(folder)
@@ -42,22 +42,16 @@ def _found(source: str, work: Path, machine: Machine) -> tuple[Place, Path]:
         pin = Pin(package, "0", "?", (place,))
         options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
         return place, obtain(pin, machine.store, options, machine.runner, machine.progress)
-    if re.match(r"https?://", source):
-        return _downloaded(source, work, machine.progress)
+    if re.match(r"https?://.*/[^/]+$", source):
+        try:
+            place = download_unpinned(source, work, machine.progress)
+        except PlaceFailed as error:
+            raise SourceUnavailable(source=source, attempts=error.reason, file="it") from error
+        return place, work / place.file
     path = Path(source)
     if not path.is_file():
         raise NoSuchFile(file=source, reason="name an address (https://…), an archive, or debian:PACKAGE")
     return UpstreamPlace(f"https://example.org/{path.name}", path.name, sha256_file(path), path.stat().st_size), path
-
-
-def _downloaded(url: str, work: Path, progress: Progress) -> tuple[Place, Path]:
-    from monolisp.sources.download import fetch_unpinned
-
-    file = url.rpartition("/")[2]
-    if not file:
-        raise BadOption(option="source", value=url, reason="the address names no file", command="library new")
-    path = fetch_unpinned(url, work / file, progress)
-    return UpstreamPlace(url, file, sha256_file(path), path.stat().st_size), path
 
 
 def recipe_text(place: Place, tree: Path) -> str:

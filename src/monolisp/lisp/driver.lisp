@@ -1,59 +1,6 @@
 ;;;; Build side: load the program that a job describes, find its entry, save its core. Gone before the core is saved.
-;;;;
-;;;; What happens is told as events: one JSON object a line, on the descriptor MONOLISP_EVENTS_FD.
-
-(defpackage #:monolisp-build
-  (:use #:common-lisp)
-  (:export #:run))
 
 (in-package #:monolisp-build)
-
-;;; Events
-
-(defvar *events* nil)
-
-(defun write-json-string (string stream)
-  (write-char #\" stream)
-  (loop for char across string
-        do (case char
-             ((#\" #\\) (write-char #\\ stream) (write-char char stream))
-             (t (if (or (< (char-code char) 32) (<= #xD800 (char-code char) #xDFFF))
-                    (format stream "\\u~4,'0x" (char-code char))
-                    (write-char char stream)))))
-  (write-char #\" stream))
-
-(defun write-json (value stream)
-  (etypecase value
-    (null (write-string "null" stream))
-    (string (write-json-string value stream))
-    (integer (format stream "~d" value))
-    (list (write-char #\[ stream)
-          (loop for (item . more) on value
-                do (write-json item stream)
-                   (when more (write-char #\, stream)))
-          (write-char #\] stream))))
-
-(defun tell (event &rest fields)
-  "FIELDS: keyword, value, keyword, value…"
-  (when *events*
-    (format *events* "{\"event\":")
-    (write-json event *events*)
-    (loop for (name value) on fields by #'cddr
-          do (format *events* ",~s:" (string-downcase name))
-             (write-json value *events*))
-    (format *events* "}~%")
-    (finish-output *events*)))
-
-(defun text-of (condition)
-  (handler-case (let ((*print-length* 20) (*print-level* 6))
-                  (princ-to-string condition))
-    (error () (format nil "a condition of type ~s" (type-of condition)))))
-
-(defun fail (kind &rest fields)
-  "Tell why the build ends here, and end it."
-  (apply #'tell "failed" :kind kind fields)
-  (finish-output)
-  (sb-ext:exit :code 1 :abort t))
 
 ;;; Where we are
 
@@ -195,7 +142,7 @@
              (declare (ignore operation))
              (let ((*file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)))
                    (*line* nil))
-               (watch-cffi)
+               (monolisp-names:watch-cffi)
                (tell "file" :file *file*
                             :system (,(find-symbol "COMPONENT-NAME" "ASDF")
                                      (,(find-symbol "COMPONENT-SYSTEM" "ASDF") component)))
@@ -243,60 +190,6 @@
   (let ((registry (symbol-value (find-symbol "*SOURCE-REGISTRY*" "ASDF/SOURCE-REGISTRY"))))
     (when (hash-table-p registry)
       (sort (loop for name being the hash-keys of registry collect name) #'string<))))
-
-;;; C symbols that a program looks up by name while it runs
-
-(defvar *looked-up* (make-hash-table :test 'equal :synchronized t)
-  "The names of C symbols that were looked up as names, or will be: not those that calls refer to.")
-
-(defun note-name (name)
-  (when (stringp name)
-    (setf (gethash name *looked-up*) t))
-  name)
-
-(defun watch-names ()
-  (sb-int:encapsulate 'sb-sys:find-foreign-symbol-address 'monolisp
-                      (lambda (function name)
-                        (note-name name)
-                        (funcall function name))))
-
-(defun unwatch-names ()
-  (sb-int:unencapsulate 'sb-sys:find-foreign-symbol-address 'monolisp))
-
-(defvar *cffi-watched* nil)
-
-(defun watch-cffi ()
-  "Once CFFI is there: a name that is written in a call of FOREIGN-SYMBOL-POINTER is noted when that code is loaded."
-  (let ((function (and (not *cffi-watched*) (find-package "CFFI") (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI"))))
-    (when (and function (fboundp function))
-      (setf *cffi-watched* t)
-      (unless (compiler-macro-function function)
-        (setf (compiler-macro-function function)
-              (lambda (form environment)
-                (declare (ignore environment))
-                (if (and (stringp (second form)) (not (eq (first form) 'funcall)))
-                    `(progn (load-time-value (note-name ,(second form)))
-                            (locally (declare (notinline ,function)) ,form))
-                    form)))))))
-
-(defun unwatch-cffi ()
-  (when *cffi-watched*
-    (let ((function (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI")))
-      (setf (compiler-macro-function function) nil))))
-
-(defun cffi-variables ()
-  "The names of the C variables that CFFI:DEFCVAR defines: looked up whenever they are used."
-  (let ((property (and (find-package "CFFI") (find-symbol "FOREIGN-VAR-NAME" "CFFI"))))
-    (when property
-      (do-all-symbols (symbol)
-        (note-name (get symbol property))))))
-
-(defun tell-exports ()
-  (unwatch-names)
-  (unwatch-cffi)
-  (cffi-variables)
-  (when (plusp (hash-table-count *looked-up*))
-    (tell "exports" :names (sort (loop for name being the hash-keys of *looked-up* collect name) #'string<))))
 
 ;;; The entry
 
@@ -393,6 +286,7 @@
                             (fail "save" :condition (text-of condition)))))
       ;; Nothing of the build side stays: only this call still runs, on code that is its own.
       (delete-package "MONOLISP-BUILD")
+      (delete-package "MONOLISP-NAMES")
       (sb-ext:save-lisp-and-die (sb-ext:parse-native-namestring core)
                                 :toplevel #'monolisp:start :executable (and code t)))))
 
@@ -438,11 +332,11 @@
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))
       (pushnew (intern feature "KEYWORD") *features*))
-    (watch-names)
+    (monolisp-names:watch)
     (load-watched job)
     (unwatch-asdf)
     (tell-sources)
-    (tell-exports)
+    (tell "exports" :names (monolisp-names:unwatch))
     (embed (getf job :embed))
     (save (getf job :core) (getf job :code))))
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import termios
-import threading
-import time
-from array import array
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
-from monolisp.lisp.events import Event, death_of, failure_of, parse_event
+from monolisp.lisp.ear import Ear
+from monolisp.lisp.events import Event, death_of, failure_of
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
 from monolisp.process import STANDARD_ERROR, Command, Finished
-from monolisp.progress import Progress
 from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
-_LISP_FILES = ("program.lisp", "watch.lisp", "driver.lisp")
+_LISP_FILES = ("program.lisp", "watch.lisp", "names.lisp", "events.lisp", "driver.lisp")
 
 
 @dataclass(frozen=True)
@@ -97,6 +91,20 @@ def _environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
     return {**machine.environ, "SBCL_HOME": str(toolchain.path)}
 
 
+def _surroundings(project: Project, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
+    """The environment of a build: where systems are found, where compiled files go, and our C compiler."""
+    registry = source_registry(project.registries, machine.environ.get("CL_SOURCE_REGISTRY", ""))
+    return {
+        **_environment(toolchain, machine),
+        "MONOLISP_DESK": str(desk.address),
+        "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",
+        "CC": "cc",
+        "CXX": "c++",
+        "CL_SOURCE_REGISTRY": registry,
+        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain)),
+    }
+
+
 def load_program(
     project: Project,
     toolchain: Toolchain,
@@ -115,7 +123,7 @@ def load_program(
     job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
     form = f"(monolisp-build:run {sexp(job)})"
     argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
-    ear = _Ear(machine.progress)
+    ear = Ear(machine.progress)
     desk.where = ear.where
 
     def started(_: int) -> None:
@@ -123,16 +131,8 @@ def load_program(
         meanwhile()
 
     with record.open("ab") as recorder:
-        env = _environment(toolchain, machine) | {
-            "MONOLISP_EVENTS_FD": str(ear.writing),
-            "MONOLISP_RECORD_FD": str(recorder.fileno()),
-            "MONOLISP_DESK": str(desk.address),
-            "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",
-            "CC": "cc",
-            "CXX": "c++",
-            "CL_SOURCE_REGISTRY": source_registry(project.registries, machine.environ.get("CL_SOURCE_REGISTRY", "")),
-            "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain)),
-        }
+        told = {"MONOLISP_EVENTS_FD": str(ear.writing), "MONOLISP_RECORD_FD": str(recorder.fileno())}
+        env = _surroundings(project, toolchain, machine, desk) | told
         command = Command(
             [*argv, "--eval", form],
             env,
@@ -222,55 +222,3 @@ def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
 def fasl_area(store: Store, toolchain: Toolchain) -> Path:
     """Where ASDF keeps the files that this toolchain compiles."""
     return store.area("fasls", toolchain.digest)
-
-
-class _Ear:
-    """Hears the events of one run: a pipe, and a thread that reads it until the other side is closed."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.events: list[Event] = []
-        self._progress = progress
-        self._reading, self.writing = os.pipe()
-        self._thread: threading.Thread | None = None
-
-    def listen(self) -> None:
-        """The child has its copy of the writing end: let go of ours and hear."""
-        os.close(self.writing)
-        self._thread = threading.Thread(target=self._hear, daemon=True)
-        self._thread.start()
-
-    def _hear(self) -> None:
-        with os.fdopen(self._reading, encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                event = parse_event(line)
-                if event is None:
-                    continue
-                self.events.append(event)
-                if event.name == "file":
-                    self._progress.note(f"loading {event.text('file')}")
-
-    def where(self) -> tuple[str, str]:
-        """System and file being loaded now, as the events read so far say."""
-        for _ in range(100):
-            if not self._unread():
-                break
-            time.sleep(0.001)
-        event = self.last("file")
-        return (event.text("system"), event.text("file")) if event else ("", "")
-
-    def _unread(self) -> int:
-        """Bytes that Lisp has written and this thread has not read."""
-        room = array("i", [0])
-        with suppress(OSError):
-            fcntl.ioctl(self._reading, termios.FIONREAD, room)
-        return room[0]
-
-    def last(self, name: str) -> Event | None:
-        return next((event for event in reversed(self.events) if event.name == name), None)
-
-    def close(self) -> None:
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-        else:
-            os.close(self.writing)
-            os.close(self._reading)

@@ -55,6 +55,21 @@ def download(place: UpstreamPlace, into: Path, progress: Progress, patience: Pat
     partial.rename(into / place.file)
 
 
+def download_unpinned(url: str, into: Path, progress: Progress, patience: Patience = Patience()) -> UpstreamPlace:
+    """Fetch `url` into the directory `into`, and say what a pin of what came would be. Raises PlaceFailed."""
+    file = url.rpartition("/")[2]
+    progress.note(f"fetching {file} from {urlsplit(url).hostname}")
+    place = UpstreamPlace(url, file, "", 0)
+    digest = hashlib.sha256()
+    size = 0
+    with _open(place, patience) as response, (into / file).open("wb") as stream:
+        while chunk := _read(response, place, size, patience):
+            stream.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+    return UpstreamPlace(url, file, digest.hexdigest(), size)
+
+
 def _open(place: UpstreamPlace, patience: Patience) -> HTTPResponse:
     request = urllib.request.Request(place.url, headers={"User-Agent": f"monolisp/{__version__}"})
     try:

@@ -15,8 +15,8 @@ import monolisp.lisp
 from monolisp import errors
 from monolisp.errors import MonolispError
 from monolisp.lisp import events, session
+from monolisp.lisp.ear import Ear
 from monolisp.lisp.events import Event, death_of, failure_of, parse_event
-from monolisp.lisp.session import _Ear
 from monolisp.progress import Silent
 
 FOLDER = Path(monolisp.lisp.__file__).parent
@@ -204,7 +204,7 @@ class TestPipe:
     """Events come one a line through a pipe that the other side may close at any moment."""
 
     def heard(self, content: bytes) -> list[Event]:
-        ear = _Ear(Silent())
+        ear = Ear(Silent())
         other = os.dup(ear.writing)
         ear.listen()
         os.write(other, content)
@@ -225,7 +225,7 @@ class TestPipe:
         assert self.heard(b"") == []
 
     def test_nobody_listened(self) -> None:
-        ear = _Ear(Silent())
+        ear = Ear(Silent())
         ear.close()
         with pytest.raises(OSError):
             os.fstat(ear.writing)
