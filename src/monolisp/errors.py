@@ -175,6 +175,13 @@ class NoRecipeFor(MonolispError):
     )
 
 
+class NoHeader(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "the C compiler lacks the header {header}"
+    why = "{place} needs it, and no recipe installs it: {condition}"
+    todo = "say where it is with --include DIR, or write a recipe for its library (docs/adding-a-recipe.md)"
+
+
 class UnlinkableArchive(MonolispError):
     exit_code = Exit.LIBRARY
     what = "{file} cannot be linked in"

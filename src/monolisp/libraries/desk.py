@@ -58,6 +58,7 @@ class Desk:
         self._mapped: list[Path] = []
         self._asked: dict[str, str] = {}
         self._missed: dict[str, tuple[str, str]] = {}
+        self._headers: dict[str, tuple[str, str]] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="monolisp-"))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -89,6 +90,11 @@ class Desk:
         recipes = [supply.recipe for supply in self._supplies.values() if supply.recipe is not None]
         libraries = [self._supplies[recipe.name] for recipe in self._book.ordered(recipes)]
         return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
+
+    def missed_header(self, file: str) -> tuple[str, str, str] | None:
+        """A header that C of the Lisp file `file` lacked: its name, and the system and file."""
+        found = [(name, *place) for name, place in self._headers.items() if place[1] == file]
+        return found[-1] if found else None
 
     def nearest(self, name: str) -> Sequence[str]:
         """Recipes whose names look like the library `name`."""
@@ -134,6 +140,8 @@ class Desk:
 
     def _header(self, name: str) -> str:
         recipe = by_header(name, self._book)
+        if recipe is None:
+            self._headers[name] = self.where()
         return self._supplied_recipe(recipe, lambda supply: supply.include)
 
     def _package(self, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.errors import DiskFull, LispDied, LispFileInterrupted
+from monolisp.errors import DiskFull, LispDied, LispFileInterrupted, NoHeader, NoRecipeFor
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
 from monolisp.lisp.ear import Ear
@@ -169,19 +169,27 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
 
 
 def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
-    """A program that failed because a foreign library is not to be had: say which, and the ways out. Raises
-    NoRecipeFor."""
-    from monolisp.errors import NoRecipeFor
+    """A program that failed because a foreign library or header is not to be had: say which, and the ways out.
 
+    Raises NoRecipeFor, NoHeader.
+    """
     failed = next((event for event in events if event.name == "failed"), None)
-    missed = desk.missed(failed.text("condition")) if failed is not None else None
-    if failed is None or missed is None:
+    if failed is None:
         return
-    name, system, file = missed
-    near = desk.nearest(name)
-    suggestion = f"is it {' or '.join(near)}? (--with NAME); or " if near else ""
-    place = f"{file} of the system {system}" if system else file or "the program"
-    raise NoRecipeFor(library=name, place=place, condition=failed.text("condition"), suggestion=suggestion)
+    condition = failed.text("condition")
+    header = desk.missed_header(failed.text("file"))
+    if header is not None:
+        raise NoHeader(header=header[0], place=_asker(*header[1:]), condition=condition)
+    library = desk.missed(condition)
+    if library is not None:
+        near = desk.nearest(library[0])
+        suggestion = f"is it {' or '.join(near)}? (--with NAME); or " if near else ""
+        place = _asker(*library[1:])
+        raise NoRecipeFor(library=library[0], place=place, condition=condition, suggestion=suggestion)
+
+
+def _asker(system: str, file: str) -> str:
+    return f"{file} of the system {system}" if system else file or "the program"
 
 
 def _is_full(directory: Path) -> bool:
