@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from monolisp import process
 from monolisp.errors import Exit
+from monolisp.sources.fetch import FetchOptions
+from monolisp.store import Store
+from monolisp.target import find_target
+from monolisp.toolchain.build import Workshop, configure, prepare
+from monolisp.toolchain.host import find_host_lisp
+from monolisp.toolchain.version import DEFAULT, find_version
+from monolisp.toolchain.zig import find_zig
 
 from .conftest import Monolisp, run
 
@@ -36,6 +46,16 @@ def begin(store: Path, sources: Path, seconds: float) -> subprocess.Popen[str]:
     return child
 
 
+def working_for(store: Path) -> list[str]:
+    """The commands of the processes that were started to build something for `store`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.fsencode(store) in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
 @pytest.mark.parametrize("seconds", [0.4, 2, 6])
 def test_interrupted(sources: Path, tmp_path: Path, seconds: float) -> None:
     child = begin(tmp_path / "store", sources, seconds)
@@ -45,6 +65,48 @@ def test_interrupted(sources: Path, tmp_path: Path, seconds: float) -> None:
     assert "nothing half-made was kept" in err
     assert not list((tmp_path / "store").glob("toolchains/*"))
     assert not list((tmp_path / "store").glob("building/*"))
+    assert working_for(tmp_path / "store") == []
+
+
+def test_a_failed_stage_ends_the_others(sources: Path, tmp_path: Path) -> None:
+    """A host Lisp that answers, and then cannot compile SBCL, while zig is compiling its libc."""
+    lisp = tmp_path / "bin" / "sbcl"
+    lisp.parent.mkdir()
+    lisp.write_text(
+        '#!/bin/sh\ncase "$(cat)" in *lisp-implementation*) echo "host: Fake 1";; *) echo no; exit 3;; esac\n'
+    )
+    lisp.chmod(0o755)
+    store = tmp_path / "store"
+    path = f"{lisp.parent}:{os.environ['PATH']}"
+    done = run([*BUILD, "--source-dir", sources], MONOLISP_STORE=str(store), PATH=path)
+    assert done.code == Exit.TOOLCHAIN
+    assert "stage cross-compiler\n" in done.err
+    assert "//building cross-compiler, and doing first genesis\nno\n" in done.err
+    assert "C library …" in done.err
+    assert "C library:" not in done.err
+    assert [log.name for log in store.glob("logs/*/*")] == ["configure.log", "cross-compiler.log"]
+    assert not list(store.glob("building/*"))
+    assert working_for(store) == []
+
+
+def test_the_pin_answers_what_configuration_would_find_out(sources: Path, toolchain: Path, tmp_path: Path) -> None:
+    """SBCL's own probes, compiled and run, come to the features that the pin's options name; only dlopen is ours."""
+    store, path = Store(toolchain.parents[1]), os.environ["PATH"]
+    host = find_host_lisp(store, FetchOptions(offline=True), process.run, path)
+    zig, version = find_zig(store, path), find_version(DEFAULT)
+    shop = Workshop(tmp_path, "digest", version, find_target(None), zig, host, process.run, tmp_path / "logs")
+    prepare(shop, next(sources.glob("sbcl*")))
+    configure(shop)
+    answered = features(shop)
+    answers = re.compile(r"--with-(os-provides-|little-endian)")
+    options = [option for option in version.options if not answers.match(option)]
+    options += ["--with-os-provides-dlopen", f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp"]
+    shop.run("configure", ["sh", "make-config.sh", *options])
+    assert features(shop) == answered
+
+
+def features(shop: Workshop) -> set[str]:
+    return set(re.findall(r":\S+[^\s)]", (shop.tree / "local-target-features.lisp-expr").read_text()))
 
 
 def test_killed(sources: Path, tmp_path: Path) -> None:
