@@ -34,10 +34,12 @@ class Build:
     """How the archives are made.
 
     autotools: ./configure with `configure`, make with `make`, make install with `install`.
-    compile: after the commands of `step`, every file that a pattern of `sources` matches (but none of `without`) is
-    compiled into the one archive; `headers` are patterns of what is installed.
-    steps: the commands of `step`, which install below {destdir}{prefix}.
+    compile: every file that a pattern of `sources` matches (but none of `without`) is compiled into the one archive;
+    `headers` are patterns of what is installed; the files for pkg-config are written for it.
+    steps: nothing but the commands of `step`, which install below {destdir}{prefix}.
     libcxx: the C++ run-time library that zig brings along.
+
+    The commands of `step` come first in each of them but libcxx.
 
     `cflags` and `environment` reach every command. In all of them {prefix}, {destdir}, {jobs}, {host} (the target's
     GNU name), {arch}, {work} and {NAME} (where the recipe NAME, a dependency, is installed) are filled in.
@@ -178,9 +180,10 @@ def parse_recipe(name: str, text: str, folder: Path = FOLDER) -> Recipe:
     faults += _faults(build, _BUILD_KEYS, "build.")
     steps = build.get("step", [])
     for number, step in enumerate(steps if isinstance(steps, list) else [], 1):
-        faults += (
-            _faults(step, _STEP_KEYS, f"build.step {number}: ") if isinstance(step, dict) else ["step is no table"]
-        )
+        label = f"build.step {number}: "
+        faults += _faults(step, _STEP_KEYS, label) if isinstance(step, dict) else [f"{label}is no table"]
+        if isinstance(step, dict) and not step.get("run"):
+            faults.append(f"{label}run is missing")
     if build.get("system") not in _SYSTEMS:
         faults.append(f"build.system must be one of {', '.join(_SYSTEMS)}")
     if "source" not in table and build.get("system") != "libcxx":
@@ -218,4 +221,10 @@ def _faults(table: Mapping[str, object], known: Mapping[str, object], label: str
             found.append(f"{label}{key} has the wrong type")
         elif isinstance(value, list) and key != "step" and not all(isinstance(item, str) for item in value):
             found.append(f"{label}{key} must be a list of strings")
+        elif (
+            isinstance(value, dict)
+            and key == "environment"
+            and not all(isinstance(item, str) for item in value.values())
+        ):
+            found.append(f"{label}{key} must be a table of strings")
     return found

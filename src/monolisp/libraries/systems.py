@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from monolisp.errors import RecipeYield
-from monolisp.libraries.recipe import System
+from monolisp.libraries.recipe import System, find_recipe
 from monolisp.libraries.workshop import Workshop
 
 # The machine that a configure script is told it runs on: never the target, so that it runs nothing to find things out
@@ -18,6 +18,7 @@ _BUILD_MACHINE = "x86_64-pc-linux-gnu"
 
 def autotools(shop: Workshop) -> None:
     build = shop.recipe.build
+    steps(shop)
     options = ["--host={host}", f"--build={_BUILD_MACHINE}", "--prefix={prefix}", "--libdir={prefix}/lib"]
     settings = ["--disable-shared", "--enable-static", *build.configure]
     shop.run(["sh", "./configure", *options, *settings], build.directory)
@@ -53,6 +54,26 @@ def compile_files(shop: Workshop) -> None:
             place = include / _below_include(header.relative_to(root))
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(header, place)
+    for package in shop.recipe.packages:
+        _describe(package, shop)
+
+
+def _describe(package: str, shop: Workshop) -> None:
+    """The file that pkg-config reads, for a library whose own makefile, which is not used, would have written it."""
+    recipe = shop.recipe
+    libs = " ".join(f"-l{archive.removeprefix('lib').removesuffix('.a')}" for archive in recipe.archives)
+    needed = ", ".join(other for name in recipe.depends for other in find_recipe(name).packages[:1])
+    lines = [
+        f"Name: {package}",
+        f"Description: {recipe.summary}",
+        f"Version: {recipe.version}",
+        f"Requires.private: {needed}",
+        "Libs: -L${prefix}/lib " + libs,
+        "Cflags: -I${prefix}/include",
+    ]
+    folder = shop.installed / "lib" / "pkgconfig"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{package}.pc").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def _below_include(header: Path) -> Path:
