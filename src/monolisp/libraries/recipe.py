@@ -5,7 +5,7 @@ docs/adding-a-recipe.md explains every key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
@@ -121,24 +121,29 @@ class Cookbook:
 
         Raises NoSuchRecipe, RecipeCycle.
         """
-        found: dict[str, Recipe] = {}
-        path: list[str] = []
+        return ordered(names, self.find)
 
-        def visit(name: str) -> None:
-            if name in path:
-                raise RecipeCycle(cycle=" → ".join([*path[path.index(name) :], name]))
-            if name in found:
-                return
-            recipe = self.find(name)
-            path.append(name)
-            for other in recipe.depends:
-                visit(other)
-            path.pop()
-            found[name] = recipe
 
-        for name in names:
-            visit(name)
-        return list(reversed(found.values()))
+def ordered(names: Sequence[str], find: Callable[[str], Recipe]) -> list[Recipe]:
+    """The recipes that `find` gives for `names` and all that they depend on, dependents first. Raises RecipeCycle."""
+    found: dict[str, Recipe] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in path:
+            raise RecipeCycle(cycle=" → ".join([*path[path.index(name) :], name]))
+        if name in found:
+            return
+        recipe = find(name)
+        path.append(name)
+        for other in recipe.depends:
+            visit(other)
+        path.pop()
+        found[name] = recipe
+
+    for name in names:
+        visit(name)
+    return list(reversed(found.values()))
 
 
 @cache

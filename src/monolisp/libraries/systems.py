@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from monolisp.errors import RecipeYield
-from monolisp.libraries.recipe import System, find_recipe
+from monolisp.libraries.recipe import System
 from monolisp.libraries.workshop import Workshop
 
 # The machine that a configure script is told it runs on: never the target, so that it runs nothing to find things out
@@ -62,7 +62,7 @@ def _describe(package: str, shop: Workshop) -> None:
     """The file that pkg-config reads, for a library whose own makefile, which is not used, would have written it."""
     recipe = shop.recipe
     libs = " ".join(f"-l{archive.removeprefix('lib').removesuffix('.a')}" for archive in recipe.archives)
-    needed = ", ".join(other for name in recipe.depends for other in find_recipe(name).packages[:1])
+    needed = ", ".join(path.stem for library in shop.depends for path in sorted(library.packages.glob("*.pc"))[:1])
     lines = [
         f"Name: {package}",
         f"Description: {recipe.summary}",

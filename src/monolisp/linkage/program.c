@@ -56,7 +56,7 @@ static char *size_from(const char *variable, const char *built_in)
 int main(int argc, char *argv[], char *envp[])
 {
     char *options[] = {
-        "--noinform", "--disable-ldb", "--lose-on-corruption",
+        "--noinform", "--disable-ldb",
         "--dynamic-space-size", size_from("MONOLISP_HEAP", monolisp_heap),
         "--control-stack-size", size_from("MONOLISP_STACK", monolisp_stack),
         "--end-runtime-options",

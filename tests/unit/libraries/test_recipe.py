@@ -11,14 +11,14 @@ from monolisp.errors import BadPin, BadRecipe, NoSuchRecipe, RecipeCycle
 from monolisp.libraries.recipe import (
     FOLDER,
     Build,
+    Cookbook,
     Recipe,
     Step,
-    all_recipes,
-    find_recipe,
     ordered,
     parse_recipe,
-    recipe_names,
 )
+
+BOOK = Cookbook()
 
 TEXT = f"""
 summary = "A library"
@@ -189,7 +189,7 @@ def recipe_needing(name: str, *depends: str) -> Recipe:
 def test_dependents_come_before_what_they_need(edges: list[tuple[int, int]], wanted: list[int]) -> None:
     needs = {n: {low for high, low in edges if high == n and low < high} for n in range(8)}
     recipes = {f"l{n}": recipe_needing(f"l{n}", *(f"l{low}" for low in sorted(needs[n]))) for n in range(8)}
-    order = [recipe.name for recipe in ordered([f"l{n}" for n in wanted], recipes)]
+    order = [recipe.name for recipe in ordered([f"l{n}" for n in wanted], recipes.__getitem__)]
     assert sorted(order) == sorted(recipes)
     for name, recipe in recipes.items():
         assert all(order.index(name) < order.index(other) for other in recipe.depends)
@@ -198,30 +198,30 @@ def test_dependents_come_before_what_they_need(edges: list[tuple[int, int]], wan
 def test_a_cycle_is_shown() -> None:
     recipes = {"a": recipe_needing("a", "b"), "b": recipe_needing("b", "c"), "c": recipe_needing("c", "b")}
     with pytest.raises(RecipeCycle, match="b → c → b"):
-        ordered(["a"], recipes)
+        ordered(["a"], recipes.__getitem__)
 
 
 def test_a_recipe_that_is_not_there() -> None:
     with pytest.raises(NoSuchRecipe, match="zlib"):
-        find_recipe("zlb")
+        BOOK.find("zlb")
 
 
 # The recipes of the tree.
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", BOOK.names)
 def test_a_recipe_of_the_tree(name: str) -> None:
-    recipe = find_recipe(name)
+    recipe = BOOK.find(name)
     assert re.fullmatch(r"[a-z][a-z0-9_+-]*", name)
     assert recipe.summary and not recipe.summary.endswith(".")
     assert all(re.fullmatch(r"lib[\w+.-]+\.a", archive) for archive in recipe.archives)
     assert all(re.fullmatch(r"lib[\w+-]+", soname) for soname in recipe.sonames), "no ending, no version"
-    assert set(recipe.depends) <= set(recipe_names())
+    assert set(recipe.depends) <= set(BOOK.names)
     assert all((FOLDER / file).is_file() for file in recipe.ours)
     assert recipe.build.system == "libcxx" or recipe.source is not None
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", BOOK.names)
 def test_a_recipe_has_its_proof(name: str) -> None:
     """recipes/NAME.lisp prints "NAME ok" when the library works."""
     program = (FOLDER / f"{name}.lisp").read_text(encoding="utf-8")
@@ -230,7 +230,7 @@ def test_a_recipe_has_its_proof(name: str) -> None:
 
 
 def test_no_two_recipes_claim_the_same() -> None:
-    recipes = all_recipes().values()
+    recipes = BOOK.recipes.values()
     for key in ("sonames", "headers", "packages", "archives"):
         claims = Counter(claim for recipe in recipes for claim in getattr(recipe, key))
         assert [claim for claim, number in claims.items() if number > 1] == []
@@ -240,10 +240,10 @@ def test_no_two_recipes_claim_the_same() -> None:
 
 
 def test_the_recipes_of_the_tree_have_an_order() -> None:
-    assert {recipe.name for recipe in ordered(recipe_names())} == set(recipe_names())
+    assert {recipe.name for recipe in BOOK.ordered(BOOK.names)} == set(BOOK.names)
 
 
 def test_no_recipe_names_a_mirror() -> None:
     """Which mirror of Debian is used is the machine's own business."""
-    for recipe in all_recipes().values():
+    for recipe in BOOK.recipes.values():
         assert not re.search(r"(deb|snapshot|ftp\.\w+)\.debian\.(org|net)", recipe.text)

@@ -9,7 +9,8 @@ import pytest
 
 from monolisp.process import Command, Finished, Stopped, Together
 from monolisp.progress import Silent
-from monolisp.toolchain.stages import STAGES, expected, run_stages
+from monolisp.stages import expected, run_stages
+from monolisp.toolchain.build import STAGES
 from monolisp.toolchain.version import find_version, known_versions
 
 SECOND = dict.fromkeys(STAGES, 1.0)
@@ -34,7 +35,7 @@ def nothing() -> None: ...
 def run(progress: Silent, stop: Callable[[], None] = nothing, **work: Callable[[], object]) -> None:
     """Every stage does nothing, but those in `work` (with _ for a blank or a hyphen)."""
     named = {name: work.get(name.replace(" ", "_").replace("-", "_"), nothing) for name in STAGES}
-    run_stages(named, SECOND, progress, stop)
+    run_stages(STAGES, named, progress, stop, len(STAGES))
 
 
 def test_a_stage_waits_for_what_it_needs() -> None:
@@ -72,7 +73,7 @@ def test_a_failure_stops_the_others_and_is_raised() -> None:
 
 def test_the_expected_end_is_that_of_the_longest_way() -> None:
     seconds = {**SECOND, "C library": 10.0, "runtime": 5.0}
-    plan = {stage.stage: stage for stage in expected(seconds)}
+    plan = {stage.stage: stage for stage in expected(STAGES, seconds)}
     assert (plan["headers"].begin, plan["warm load"].begin, plan["install"].end) == (10, 16, 19)
 
 
