@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,11 +175,19 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
             loaded = load_program(plan.project, toolchain, machine, folder, saved, desk, _get_ready)
-        foreign = desk.foreign([*plan.project.exports, *loaded.exports])
+        certificates = _certificates() if plan.project.embed_ca else None
+        foreign = replace(desk.foreign([*plan.project.exports, *loaded.exports]), certificates=certificates)
         output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
     _keep_lock(plan.lock, lock, book, foreign)
     return _finish(plan, machine, output, loaded, linked, foreign, watch)
+
+
+def _certificates() -> bytes:
+    """The certificates of the authorities that Mozilla trusts, as the Python package certifi has them."""
+    from importlib.resources import files
+
+    return files("certifi").joinpath("cacert.pem").read_bytes()
 
 
 def _wishes(project: Project) -> Wishes:

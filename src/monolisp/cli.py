@@ -184,10 +184,16 @@ def _print_result(result: Result, as_json: bool) -> None:
     elif result.fresh:
         print(f"{_shown(result.output)}: {result.size / 1e6:.1f} MB, truly static")
         if result.libraries:
-            linked = (f"{label} ({', '.join(names)})" if names else label for label, names in result.libraries.items())
-            print("linked: " + ", ".join(linked))
+            print("linked: " + ", ".join(map(_linked, result.libraries.items())))
     else:
         print(f"{_shown(result.output)}: up to date")
+
+
+def _linked(library: tuple[str, list[str]]) -> str:
+    """A library and what the program calls it; not the paths of what was compiled along with the program."""
+    label, names = library
+    plain = [name for name in names if not name.startswith("/") and name != label]
+    return f"{label} ({', '.join(plain)})" if plain else label
 
 
 def _shown(path: Path) -> Path:

@@ -84,7 +84,8 @@ def _library_options(build: argparse.ArgumentParser) -> None:
     add("--include", action="append", metavar="DIR", help="look for C headers in DIR as well")
     add("--recipes", action="append", metavar="DIR", help="look for recipes in DIR as well")
     add("--absent", action="append", metavar="LIBRARY", help="do without a library: calling into it is a Lisp error")
-    add("--export", action="append", metavar="SYMBOL", help="let the program look a C symbol up by name")
+    add("--export", action="append", metavar="SYMBOL", help="let the program look C symbols up by name (a,b,c*)")
+    add("--embed-ca", action="store_true", default=None, help="put certifi's certificates inside, for OpenSSL")
     add("--update", action="store_true", help="write monolisp.lock anew")
 
 

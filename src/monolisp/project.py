@@ -59,6 +59,7 @@ class Settings:
     recipes: tuple[str, ...] | None = None
     absent: tuple[str, ...] | None = None
     export: tuple[str, ...] | None = None
+    embed_ca: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Project:
     recipes: tuple[Path, ...] = ()
     absent: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    embed_ca: bool = False
 
     @property
     def default_name(self) -> str:
@@ -199,6 +201,7 @@ def resolve_project(
         recipes=tuple(_directory("--recipes", entry, here) for entry in settings.recipes or ()),
         absent=_listed(settings.absent),
         exports=_listed(settings.export),
+        embed_ca=bool(settings.embed_ca),
     )
     for field in fields(project):
         _require_utf8(getattr(project, field.name))

@@ -85,7 +85,7 @@ class TestParser:
             "build a.lisp b.lisp -o out --entry p:f --registry d1 --registry d2 --quicklisp ql --feature x --feature y"
             " --embed s/* --heap 1GiB --stack 2MiB --build-heap 4GiB --sbcl 2.6.4 --target t --debugger --always"
             " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i"
-            " --recipes r --absent libx --export puts --update"
+            " --recipes r --absent libx --export puts --embed-ca --update"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
@@ -112,6 +112,7 @@ class TestParser:
             "absent": ["libx"],
             "export": ["puts"],
             "soname": None,
+            "embed_ca": True,
             "update": True,
             "always": True,
             "offline": True,

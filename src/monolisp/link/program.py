@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import hashlib
 import json
 import os
 import re
@@ -51,17 +53,21 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchai
     target = toolchain.target
     linkage = resolve(linkage_of(core), toolchain, foreign.supplies)
     require_distinct([entry.name for entry in linkage], foreign.supplies)
-    exports = [name for name in foreign.exports if origin_of(name, _providers(toolchain, foreign.supplies))]
+    exports = exported(foreign.exports, _providers(toolchain, foreign.supplies))
     tables = program_table(linkage, sizes, sorted(foreign.asked), exports)
     files = (*_C_FILES, *(_C_FILES_OF_LIBRARIES if foreign.supplies else ()))
     sources = {"tables.c": tables, **{name: c_source(name) for name in (*files, "tables.h")}}
+    if foreign.certificates is not None:
+        sources["ca.c"] = c_source("ca.c")
     supplied = [supply.digest for supply in foreign.supplies]
-    digest = digest_of(["program", toolchain.digest, sources, supplied, _C_THREAD_STACK])
+    bundle = hashlib.sha256(foreign.certificates or b"").hexdigest()
+    digest = digest_of(["program", toolchain.digest, sources, supplied, bundle, _C_THREAD_STACK])
 
     def make(directory: Path) -> None:
         zig = find_zig(machine.store, machine.path)
         for name, text in sources.items():
             (directory / name).write_text(text, encoding="utf-8")
+        (directory / "ca.pem").write_bytes(foreign.certificates or b"")
         objects = [directory / name.replace(".c", ".o") for name in sources if name.endswith(".c")]
         for compiled in objects:
             zig.compile(target, compiled.with_suffix(".c"), compiled, machine.runner)
@@ -71,6 +77,15 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchai
         os.truncate(program, -(-program.stat().st_size // target.core_alignment) * target.core_alignment)
 
     return Program(machine.store.entry("programs", digest, make) / "program", linkage)
+
+
+def exported(patterns: Sequence[str], providers: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The names that `patterns` stand for, sorted: names, or with * and ? every name that some provider defines."""
+    plain = [pattern for pattern in patterns if not set("*?[") & set(pattern)]
+    wild = [re.compile(fnmatch.translate(pattern)) for pattern in patterns if pattern not in plain]
+    names = {name for names in providers.values() for name in names} if wild else set()
+    found = {name for name in names if any(pattern.match(name) for pattern in wild)}
+    return sorted(found | {name for name in plain if origin_of(name, providers)})
 
 
 def _providers(toolchain: Toolchain, supplies: Sequence[Supply]) -> dict[str, Mapping[str, str]]:
