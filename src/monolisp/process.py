@@ -132,20 +132,31 @@ class Together:
             self._stopped = True
             for sign, patience in _SIGNALS:
                 for pid in self._running:
-                    with suppress(ProcessLookupError, PermissionError):
-                        os.killpg(pid, sign)
+                    _signal(pid, sign)
                 if self._changed.wait_for(lambda: not self._running, patience):
                     return
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
-    """End a child and everything it started: politely first, then for certain."""
+    """End a child and everything of its session: politely first, then for certain."""
     for sign, patience in _SIGNALS:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, sign)
+        _signal(child.pid, sign)
         with suppress(subprocess.TimeoutExpired):
             child.wait(patience)
             return
+
+
+def _signal(session: int, sign: signal.Signals) -> None:
+    """To all groups of the session that a child leads: a shell with job control (`set -m`) makes one for each job."""
+    groups = {session}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            _, _, its_group, its_session, *_ = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
+            if int(its_session) == session:
+                groups.add(int(its_group))
+    for group in groups:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, sign)
 
 
 def _shown(command: Command) -> str:
