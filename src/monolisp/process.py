@@ -1,7 +1,7 @@
 """The one door to other processes.
 
 Everything that starts a program goes through a `Runner`, so that unit tests can refuse to start any, and so that
-an interrupt (Ctrl-C) always ends the whole process group that was started.
+an interrupt (Ctrl-C) always ends everything that was started.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,6 @@ from typing import Protocol
 from monolisp.errors import CannotStart, CommandTimeout, MonolispError, ToolMissing
 
 STANDARD_ERROR = 2
-
-# How a process group is ended: a signal, and the seconds that it is given to obey.
-_SIGNALS = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
 
 
 @dataclass(frozen=True)
@@ -85,10 +82,12 @@ def run(command: Command, started: Callable[[int], None] | None = None) -> Finis
                 started(child.pid)
             output, _ = child.communicate(command.stdin, timeout=command.timeout)
         except subprocess.TimeoutExpired as error:
-            kill_group(child)
+            end_sessions([child.pid])
+            child.wait()
             raise CommandTimeout(command=_shown(command), seconds=command.timeout) from error
         except BaseException:
-            kill_group(child)
+            end_sessions([child.pid])
+            child.wait()
             raise
     return Finished(child.returncode, output or b"", time.monotonic() - begin)
 
@@ -104,13 +103,13 @@ class Together:
         self._runner = runner
         self._running: set[int] = set()
         self._stopped = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def __call__(self, command: Command, started: Callable[[int], None] | None = None) -> Finished:
         mine: list[int] = []
 
         def begun(pid: int) -> None:
-            with self._changed:
+            with self._lock:
                 if self._stopped:
                     raise Stopped
                 self._running.add(pid)
@@ -121,20 +120,14 @@ class Together:
         try:
             return self._runner(command, begun)
         finally:
-            with self._changed:
+            with self._lock:
                 self._running.difference_update(mine)
-                self._changed.notify_all()
 
     def stop(self) -> None:
-        """Returns when all have ended."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
-            for sign, patience in _SIGNALS:
-                for pid in self._running:
-                    with suppress(ProcessLookupError, PermissionError):
-                        os.killpg(pid, sign)
-                if self._changed.wait_for(lambda: not self._running, patience):
-                    return
+            running = frozenset(self._running)
+        end_sessions(running)
 
 
 def _not_started(command: Command, error: OSError) -> MonolispError:
@@ -149,14 +142,30 @@ def _not_started(command: Command, error: OSError) -> MonolispError:
     return ToolMissing(tool=tool, detail=error)
 
 
-def kill_group(child: subprocess.Popen[bytes]) -> None:
-    """End a child and everything it started: politely first, then for certain."""
-    for sign, patience in _SIGNALS:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, sign)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(patience)
-            return
+def end_sessions(leaders: Collection[int]) -> None:
+    """End children and everything that they started: politely first, then for certain.
+
+    Not only their process groups: bash makes one for each job of a script that says `set -m`, as SBCL's do.
+    """
+    groups = {*leaders, *_groups(leaders)}
+    for sign, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+        for group in groups:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, sign)
+        deadline = time.monotonic() + patience
+        while (groups := _groups(leaders)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def _groups(sessions: Collection[int]) -> set[int]:
+    """The process groups of the sessions, as far as anything in them still runs. Source: proc(5), /proc/pid/stat."""
+    groups = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, group, session, *_ = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
+            if int(session) in sessions and state not in "ZX":
+                groups.add(int(group))
+    return groups
 
 
 def _shown(command: Command) -> str:

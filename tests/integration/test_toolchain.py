@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,9 +38,9 @@ def sources(toolchain: Path) -> Path:
     return archives[0].parent
 
 
-def begin(store: Path, sources: Path, seconds: float) -> subprocess.Popen[str]:
+def begin(store: Path, sources: Path, seconds: float, **more: str) -> subprocess.Popen[str]:
     """Start building into an empty store, and let it work for a while."""
-    env = {**os.environ, "MONOLISP_STORE": str(store)}
+    env = {**os.environ, "MONOLISP_STORE": str(store), **more}
     argv = [*BUILD, "--source-dir", str(sources)]
     child = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(seconds)
@@ -66,6 +67,27 @@ def test_interrupted(sources: Path, tmp_path: Path, seconds: float) -> None:
     assert not list((tmp_path / "store").glob("toolchains/*"))
     assert not list((tmp_path / "store").glob("building/*"))
     assert working_for(tmp_path / "store") == []
+
+
+def test_interrupted_where_jobs_have_groups(sources: Path, tmp_path: Path) -> None:
+    """SBCL's scripts say `set -m`. Other than dash, bash does as they say, also without a terminal."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("waits for bash")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to(bash)
+    store = tmp_path / "store"
+    child = begin(store, sources, 1, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    deadline = time.monotonic() + 60
+    while not any("cross-compiler.log" in log.name for log in store.glob("logs/*/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1)
+    assert any("sbcl" in command for command in working_for(store))
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=30)
+    assert child.returncode == Exit.INTERRUPTED
+    assert working_for(store) == []
 
 
 def test_a_failed_stage_ends_the_others(sources: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Recipe:
     `sonames` are what loaders call it, without ending and version ("libssl"); `headers` and `packages` (pkg-config
     names) are what C asks for; `archives` are the files in lib/ that must come out, in link order; `depends` are other
     recipes; `tools` are programs that its build needs beside C compiler, sh and make; `ours` are C files beside the
-    recipe that are compiled into the first archive, in the place of the members `replaced`.
+    recipe that are compiled into the last archive, in the place of the members `replaced`.
     """
 
     name: str

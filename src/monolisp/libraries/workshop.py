@@ -200,10 +200,10 @@ def _relocate(package: Path, output: Path) -> None:
 
 
 def _add_ours(shop: Workshop, into: Path) -> None:
-    """Compile C files of ours into the first archive, in the place of members that they replace."""
+    """Compile C files of ours into the last archive, in the place of members that they replace."""
     if not shop.recipe.ours:
         return
-    archive = into / "lib" / shop.recipe.archives[0]
+    archive = into / "lib" / shop.recipe.archives[-1]
     if shop.recipe.replaced:
         shop.run(["ar", "d", str(archive), *shop.recipe.replaced])
     folder = shop.work / "ours"
