@@ -67,7 +67,7 @@ def _describe(package: str, shop: Workshop) -> None:
         f"Name: {package}",
         f"Description: {recipe.summary}",
         f"Version: {recipe.version}",
-        f"Requires.private: {needed}",
+        *([f"Requires.private: {needed}"] if needed else []),
         "Libs: -L${prefix}/lib " + libs,
         "Cflags: -I${prefix}/include",
     ]
