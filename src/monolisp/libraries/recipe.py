@@ -35,7 +35,7 @@ class Build:
 
     autotools: ./configure with `configure`, make with `make`, make install with `install`.
     compile: every file that a pattern of `sources` matches (but none of `without`) is compiled into the one archive;
-    `headers` are patterns of what is installed; the files for pkg-config are written for it.
+    `headers` are patterns of what is installed; files for pkg-config that no step has made are written for it.
     steps: nothing but the commands of `step`, which install below {destdir}{prefix}.
     libcxx: the C++ run-time library that zig brings along.
 

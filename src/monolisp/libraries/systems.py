@@ -11,6 +11,11 @@ from monolisp.errors import RecipeYield
 from monolisp.libraries.recipe import System
 from monolisp.libraries.workshop import Workshop
 
+_CXX = (".cc", ".cpp", ".cxx")
+# Members of zig's C++ library that have thread-local variables, and how zig compiles them.
+_THREAD_LOCAL = ("cxa_exception_storage", "cxa_thread_atexit")
+_UNEXPECTED = "-D_LIBCPP_ENABLE_CXX17_REMOVED_UNEXPECTED_FUNCTIONS"
+_CXXABI = ("-std=c++23", "-fvisibility=hidden", "-DNDEBUG", "-D_LIBCXXABI_BUILDING_LIBRARY", _UNEXPECTED)
 # The machine that a configure script is told it runs on: never the target, so that it runs nothing to find things out
 # and comes to the same answers everywhere.
 _BUILD_MACHINE = "x86_64-pc-linux-gnu"
@@ -41,13 +46,14 @@ def compile_files(shop: Workshop) -> None:
     def compiled(source: Path, output: Path) -> None:
         name = str(source.relative_to(root))
         includes = [f"-I{library.include}" for library in shop.depends]
-        shop.run(["cc", "-c", *includes, *flags, name, "-o", str(output)], build.directory)
+        compiler = "c++" if source.suffix in _CXX else "cc"
+        shop.run([compiler, "-c", *includes, *flags, name, "-o", str(output)], build.directory)
 
     with ThreadPoolExecutor(shop.jobs) as pool:
         for future in [pool.submit(compiled, *pair) for pair in zip(sources, objects, strict=True)]:
             future.result()
     lib, include = shop.installed / "lib", shop.installed / "include"
-    lib.mkdir(parents=True)
+    lib.mkdir(parents=True, exist_ok=True)
     shop.run(["ar", "rcs", str(lib / shop.recipe.archives[0]), *map(str, objects)])
     for pattern in build.headers:
         for header in sorted(root.glob(pattern)):
@@ -55,7 +61,8 @@ def compile_files(shop: Workshop) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(header, place)
     for package in shop.recipe.packages:
-        _describe(package, shop)
+        if not (lib / "pkgconfig" / f"{package}.pc").exists():  # a step may have made it
+            _describe(package, shop)
 
 
 def _describe(package: str, shop: Workshop) -> None:
@@ -95,11 +102,25 @@ def libcxx(shop: Workshop) -> None:
     with shop.log.open(encoding="utf-8", errors="replace") as stream:
         stream.seek(begin)
         words = [word for line in stream if "ld.lld" in line for word in line.split()]
-    lib = shop.installed / "lib"
-    lib.mkdir(parents=True)
-    for word in words:
-        if Path(word).name in shop.recipe.archives:
-            shutil.copyfile(word, lib / Path(word).name)
+    (shop.installed / "lib").mkdir(parents=True)
+    for path in map(Path, words):
+        if path.name in shop.recipe.archives:
+            _pack_again(shop, path)
+
+
+def _pack_again(shop: Workshop, archive: Path) -> None:
+    """One archive of zig's C++ library, without the directories of this machine that zig has in its members' names, and
+    with those members that have thread-local variables compiled as everything here is."""
+    members = shop.work / archive.stem
+    members.mkdir()
+    shop.run(["ar", "x", str(archive)], str(members))
+    abi = shop.zig.program.parent / "lib" / "libcxxabi"
+    for name in _THREAD_LOCAL:
+        if (members / f"{name}.o").exists():
+            source = str(abi / "src" / f"{name}.cpp")
+            shop.run(["c++", "-c", *_CXXABI, f"-I{abi / 'src'}", source, "-o", f"{name}.o"], str(members))
+    objects = sorted(path.name for path in members.iterdir())
+    shop.run(["ar", "rcs", str(shop.installed / "lib" / archive.name), *objects], str(members))
 
 
 SYSTEMS: Mapping[System, Callable[[Workshop], None]] = {

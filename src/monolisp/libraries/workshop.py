@@ -166,7 +166,7 @@ def keep(shop: Workshop, into: Path) -> None:
             shutil.copytree(shop.installed / extra, into / "lib", dirs_exist_ok=True)
     for package in (*into.glob("lib/pkgconfig/*.pc"), *shop.installed.glob("share/pkgconfig/*.pc")):
         (into / "lib" / "pkgconfig").mkdir(exist_ok=True)
-        _relocate(package, into / "lib" / "pkgconfig" / package.name)
+        _relocate(package, into / "lib" / "pkgconfig" / package.name, shop.depends)
     for useless in (*into.glob("lib/*.la"), *into.glob("lib/*.so*")):
         useless.unlink()
     _promised(shop.recipe, into)
@@ -191,9 +191,11 @@ def _promised(recipe: Recipe, into: Path) -> None:
         raise RecipeYield(library=recipe, missing=", ".join(missing))
 
 
-def _relocate(package: Path, output: Path) -> None:
-    """A pkg-config file that holds wherever the library is: it says its prefix itself."""
+def _relocate(package: Path, output: Path, depends: Sequence[Library]) -> None:
+    """A pkg-config file that holds wherever the library is, and those it needs: it says its prefix itself."""
     text = package.read_text(encoding="utf-8", errors="replace")
+    for library in depends:
+        text = text.replace(f"-L{library.path / 'lib'}", "").replace(f"-I{library.include}", "")
     lines = [line for line in text.splitlines() if not line.startswith("prefix=")]
     moved = [line.replace(f"={_PREFIX}/", "=${prefix}/").replace(f"={_PREFIX}", "=${prefix}") for line in lines]
     output.write_text("\n".join(["prefix=${pcfiledir}/../..", *moved, ""]), encoding="utf-8")

@@ -1,0 +1,73 @@
+;;; FreeTDS: values are converted between SQL types, and a server that is not there is reported through a callback.
+
+(use-package :sb-alien)
+(load-shared-object "libsybdb.so.5")
+
+(define-alien-routine dbinit int)
+(define-alien-routine dbexit void)
+(define-alien-routine dbversion c-string)
+(define-alien-routine dblogin system-area-pointer)
+(define-alien-routine dbloginfree void (login system-area-pointer))
+(define-alien-routine dbsetlname int (login system-area-pointer) (value c-string) (which int))
+(define-alien-routine dbsetlogintime int (seconds int))
+(define-alien-routine dberrhandle system-area-pointer (handler system-area-pointer))
+(define-alien-routine dbopen system-area-pointer (login system-area-pointer) (server c-string))
+(define-alien-routine dbwillconvert (unsigned 8) (from int) (to int))
+(define-alien-routine ("dbconvert" convert-from-text) int
+  (process system-area-pointer) (from int) (bytes c-string) (size int) (to int) (result (* t)) (room int))
+(define-alien-routine ("dbconvert" convert-to-text) int
+  (process system-area-pointer) (from int) (bytes (* t)) (size int) (to int) (result (* char)) (room int))
+
+(defconstant +char+ 47)
+(defconstant +int4+ 56)
+(defconstant +money+ 60)
+(defconstant +flt8+ 62)
+(defconstant +datetime+ 61)
+(defconstant +user+ 2)
+(defconstant +cancel+ 2)
+(defconstant +no-server+ 20009)
+(defvar *fault* nil)
+
+(define-alien-callable failed int
+    ((process system-area-pointer) (severity int) (code int) (system-code int) (text c-string) (system-text c-string))
+  (declare (ignore process severity system-code system-text))
+  (unless *fault*
+    (setf *fault* (list code text)))
+  +cancel+)
+
+(defun nowhere ()
+  (sb-sys:int-sap 0))
+
+(defun check-conversions ()
+  (let ((int4 (make-alien (signed 32)))
+        (flt8 (make-alien double))
+        (money (make-alien (signed 32) 2))
+        (text (make-alien char 40)))
+    (assert (plusp (dbwillconvert +char+ +money+)))
+    (assert (zerop (dbwillconvert +datetime+ +money+)))
+    (assert (= 4 (convert-from-text (nowhere) +char+ "-12345" -1 +int4+ int4 -1)))
+    (assert (= -12345 (deref int4)))
+    (assert (= 8 (convert-from-text (nowhere) +char+ "2.5e3" -1 +flt8+ flt8 -1)))
+    (assert (= 2500d0 (deref flt8)))
+    (assert (= 8 (convert-from-text (nowhere) +char+ "1234.5678" -1 +money+ money -1)))
+    (assert (= 12345678 (deref money 1)))
+    (assert (plusp (convert-to-text (nowhere) +money+ money 8 +char+ text -1)))
+    (assert (eql 0 (search "1234.5" (cast text c-string))))))
+
+(defun check-connection ()
+  (let ((login (dblogin)))
+    (assert (= 1 (dbsetlname login "ann" +user+)))
+    (dbsetlogintime 5)
+    (dberrhandle (alien-sap (alien-callable-function 'failed)))
+    (assert (zerop (sb-sys:sap-int (dbopen login "127.0.0.1:1"))))
+    (assert (eql +no-server+ (first *fault*)))
+    (assert (search "onnect" (second *fault*)))
+    (dbloginfree login)))
+
+(defun main ()
+  (assert (= 1 (dbinit)))
+  (assert (search "freetds" (dbversion)))
+  (check-conversions)
+  (check-connection)
+  (dbexit)
+  (format t "freetds ok~%"))

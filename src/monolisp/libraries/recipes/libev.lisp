@@ -1,0 +1,45 @@
+;;; libev: a timer, and a pipe that becomes readable, wake the loop and call back into Lisp.
+
+(use-package :sb-alien)
+(load-shared-object "libev.so.4")
+
+(define-alien-routine ev-version-major int)
+(define-alien-routine ev-time double)
+(define-alien-routine ev-backend unsigned (event-loop system-area-pointer))
+(define-alien-routine ev-loop-new system-area-pointer (flags unsigned))
+(define-alien-routine ev-run int (event-loop system-area-pointer) (flags int))
+(define-alien-routine ev-loop-destroy void (event-loop system-area-pointer))
+(define-alien-routine ev-once void
+  (event-loop system-area-pointer) (fd int) (events int) (timeout double)
+  (callback system-area-pointer) (argument system-area-pointer))
+(define-alien-routine ("pipe" c-pipe) int (ends (* int)))
+(define-alien-routine ("write" c-write) long (fd int) (bytes c-string) (count unsigned-long))
+
+(defconstant +read+ 1)
+(defconstant +timer+ #x100)
+(defvar *seen*)
+
+(define-alien-callable happened void ((events int) (argument unsigned-long))
+  (push (list events argument) *seen*)
+  (values))
+
+(defun callback (name)
+  (alien-sap (alien-callable-function name)))
+
+(defun main ()
+  (assert (= 4 (ev-version-major)))
+  (assert (> (ev-time) 1.5d9))
+  (let ((event-loop (ev-loop-new 0))
+        (ends (make-alien int 2))
+        (*seen* '()))
+    (assert (plusp (ev-backend event-loop)))
+    (assert (zerop (c-pipe ends)))
+    (ev-once event-loop -1 0 0.01d0 (callback 'happened) (sb-sys:int-sap 7))
+    (ev-run event-loop 0)
+    (assert (equal *seen* `((,+timer+ 7))))
+    (assert (= 1 (c-write (deref ends 1) "x" 1)))
+    (ev-once event-loop (deref ends 0) +read+ 10d0 (callback 'happened) (sb-sys:int-sap 8))
+    (ev-run event-loop 0)
+    (assert (equal (first *seen*) `(,+read+ 8)))
+    (ev-loop-destroy event-loop))
+  (format t "libev ok~%"))
