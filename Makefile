@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-all check unit integration docs bench clean
+.PHONY: demo test test-all turn check unit integration docs bench clean
 
 demo: $(READY)
 	$(BIN)/monolisp build examples/hello/hello.lisp -o hello
@@ -29,8 +29,13 @@ unit: $(READY)
 integration: $(READY)
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration -m 'not slow'
 
-test-all: $(READY) check
-	$(BIN)/pytest -q -n 2 --dist loadfile tests
+# Everything, also what takes minutes (an hour in all); the result is kept in docs/.
+test-all: $(READY) check unit
+	$(BIN)/python tests/all.py docs/test-all.md
+
+# One part in five of the slow tests, another one every day: what the gate has time for.
+turn: $(READY)
+	$(BIN)/pytest -q tests/integration -m slow --turn $$(($$(date +%s) / 86400 % 5))/5
 
 docs: $(READY)
 	$(BIN)/python -m monolisp.errors > docs/errors.md

@@ -9,7 +9,25 @@ from typing import Any
 
 import pytest
 
+SLOW = "slow"
 UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "of the slow tests only the Nth of M parts: the gate takes turns through them"
+    parser.addoption("--turn", metavar="N/M", help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out that are another turn's."""
+    turn = config.getoption("--turn")
+    if turn is None:
+        return
+    number, parts = map(int, turn.split("/"))
+    slow = [item for item in items if item.get_closest_marker(SLOW)]
+    left_out = {id(item) for place, item in enumerate(slow) if place % parts != number % parts}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
+    items[:] = [item for item in items if id(item) not in left_out]
 
 
 @pytest.fixture(autouse=True)
