@@ -28,6 +28,7 @@ class Library:
     digest: str
     path: Path
     archives: tuple[Path, ...]
+    before_libc: bool = False
 
     @property
     def include(self) -> Path:
@@ -61,4 +62,4 @@ def library_at(recipe: Recipe, book: Cookbook, target: Target, root: Path) -> Li
     digest = library_digest(recipe, book, target)
     path = root / KIND / digest
     archives = tuple(path / "lib" / name for name in recipe.archives)
-    return Library(recipe.name, recipe.version, digest, path, archives)
+    return Library(recipe.name, recipe.version, digest, path, archives, recipe.before_libc)

@@ -65,7 +65,8 @@ class Recipe:
     `sonames` are what loaders call it, without ending and version ("libssl"); `headers` and `packages` (pkg-config
     names) are what C asks for; `archives` are the files in lib/ that must come out, in link order; `depends` are other
     recipes; `tools` are programs that its build needs beside C compiler, sh and make; `ours` are C files beside the
-    recipe that are compiled into the last archive, in the place of the members `replaced`.
+    recipe that are compiled into the last archive, in the place of the members `replaced`; `before_libc` says that its
+    functions go before libc's of the same name in a finished executable.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Recipe:
     tools: tuple[str, ...]
     ours: tuple[str, ...]
     replaced: tuple[str, ...]
+    before_libc: bool
     seconds: float
     source: Pin | None
     build: Build
@@ -152,7 +154,14 @@ def read_recipe(path: Path) -> Recipe:
 
 
 _LISTS = ("sonames", "headers", "packages", "archives", "depends", "tools", "ours", "replaced")
-_KEYS = {"summary": str, "seconds": (int, float), "source": dict, "build": dict, **dict.fromkeys(_LISTS, list)}
+_KEYS = {
+    "summary": str,
+    "before_libc": bool,
+    "seconds": (int, float),
+    "source": dict,
+    "build": dict,
+    **dict.fromkeys(_LISTS, list),
+}
 _BUILD_KEYS = {
     "system": str,
     "directory": str,
@@ -199,6 +208,7 @@ def parse_recipe(name: str, text: str, folder: Path = FOLDER) -> Recipe:
         name=name,
         summary=table["summary"],
         **{key: tuple(table.get(key, ())) for key in _LISTS},
+        before_libc=bool(table.get("before_libc", False)),
         seconds=float(table.get("seconds", 10)),
         source=parse_pin(table["source"], file) if "source" in table else None,
         build=_build(build),

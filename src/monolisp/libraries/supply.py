@@ -15,7 +15,8 @@ from monolisp.target import Target
 
 @dataclass(frozen=True)
 class Supply:
-    """Archives that answer to one name. `digest` says what is in them, `include` are directories of headers."""
+    """Archives that answer to one name. `digest` says what is in them, `include` are directories of headers, and
+    `before_libc` whether their functions go before libc's of the same name."""
 
     label: str
     archives: tuple[Path, ...]
@@ -23,6 +24,7 @@ class Supply:
     digest: str
     include: tuple[Path, ...] = ()
     recipe: str | None = None
+    before_libc: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Foreign:
 
 def library_supply(library: Library) -> Supply:
     include = (library.include,)
-    return Supply(str(library), library.archives, library.names, library.digest, include, library.name)
+    return Supply(
+        str(library), library.archives, library.names, library.digest, include, library.name, library.before_libc
+    )
 
 
 def archive_supply(path: Path, label: str, include: Sequence[Path], target: Target) -> Supply:

@@ -89,8 +89,9 @@ def exported(patterns: Sequence[str], providers: Mapping[str, Mapping[str, str]]
 
 
 def _providers(toolchain: Toolchain, supplies: Sequence[Supply]) -> dict[str, Mapping[str, str]]:
-    """Who defines what, in link order: libc's own names are libc's, whatever a library brings along."""
-    return {**toolchain.names, **{supply.label: supply.names for supply in supplies}}
+    """Who defines what, in link order: libc's own names are libc's, unless a library is there to take their place."""
+    first = {supply.label: supply.names for supply in supplies if supply.before_libc}
+    return {**first, **toolchain.names, **{supply.label: supply.names for supply in supplies}}
 
 
 def _link(
@@ -105,8 +106,9 @@ def _link(
     target = toolchain.target
     flags = ["-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"]
     settings = ["noexecstack", f"stack-size={_C_THREAD_STACK}", f"max-page-size={target.page_size}"]
-    archives = [archive for supply in supplies for archive in supply.archives]
-    inputs: list[str | Path] = [start, *objects, toolchain.runtime_object, "--start-group", *libc, *archives]
+    first = [archive for supply in supplies if supply.before_libc for archive in supply.archives]
+    archives = [archive for supply in supplies if not supply.before_libc for archive in supply.archives]
+    inputs: list[str | Path] = [start, *objects, toolchain.runtime_object, "--start-group", *first, *libc, *archives]
     inputs.append("--end-group")
     argv = zig.ld(*flags, *(part for setting in settings for part in ("-z", setting)), "-o", output, *inputs)
     done = runner(Command(argv, zig.env, cwd=output.parent))
