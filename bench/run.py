@@ -2,6 +2,7 @@
 
     make bench                  everything (about fifteen minutes), written to docs/benchmarks.md
     python bench/run.py quick   without the two builds of SBCL and without large cores, printed only
+    python bench/run.py quick foreign   the same with foreign libraries
 
 Stock SBCL is built by its own make.sh from the archive that monolisp pins, with the C compiler that it finds. Each
 pair of commands runs in turn, A B A B …; figures are medians.
@@ -223,7 +224,7 @@ def head() -> str:
 
 
 def main() -> None:
-    quick = sys.argv[1:] == ["quick"]
+    quick = "quick" in sys.argv
     from platformdirs import user_cache_path
 
     os.environ.setdefault("MONOLISP_STORE", str(user_cache_path("monolisp")))
@@ -236,6 +237,10 @@ def main() -> None:
             rows.append(first_build(archive, work))
         stock = stock_sbcl(archive)
         rows = [*warm_builds(stock, work), *rows, start_up(work), size(work)]
+        if "foreign" in sys.argv or not quick:
+            import foreign
+
+            rows += foreign.rows(stock, work)
         if not quick:
             row, lines = growth(work)
             rows.append(row)
