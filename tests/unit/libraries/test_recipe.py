@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 
 import pytest
@@ -247,3 +248,10 @@ def test_no_recipe_names_a_mirror() -> None:
     """Which mirror of Debian is used is the machine's own business."""
     for recipe in BOOK.recipes.values():
         assert not re.search(r"(deb|snapshot|ftp\.\w+)\.debian\.(org|net)", recipe.text)
+
+
+def test_the_doctor_knows_every_tool() -> None:
+    """What a recipe needs, `monolisp doctor` says how to install."""
+    table = tomllib.loads((FOLDER.parents[1] / "toolchain" / "doctor.toml").read_text(encoding="utf-8"))
+    known = {program for need in table["need"] for program in need.get("of", ())}
+    assert {tool for recipe in BOOK.recipes.values() for tool in recipe.tools} <= known
