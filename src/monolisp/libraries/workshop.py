@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -195,7 +196,7 @@ def _relocate(package: Path, output: Path, depends: Sequence[Library]) -> None:
     """A pkg-config file that holds wherever the library is, and those it needs: it says its prefix itself."""
     text = package.read_text(encoding="utf-8", errors="replace")
     for library in depends:
-        text = text.replace(f"-L{library.path / 'lib'}", "").replace(f"-I{library.include}", "")
+        text = re.sub(rf" *-[IL]{re.escape(str(library.path))}\S*", "", text)
     lines = [line for line in text.splitlines() if not line.startswith("prefix=")]
     moved = [line.replace(f"={_PREFIX}/", "=${prefix}/").replace(f"={_PREFIX}", "=${prefix}") for line in lines]
     output.write_text("\n".join(["prefix=${pcfiledir}/../..", *moved, ""]), encoding="utf-8")
