@@ -93,8 +93,13 @@ def plan_build(project: Project, target: Target, machine: Machine, always: bool 
         stale = changes(earlier, settings, output)
     if always and not stale:
         stale = ["--always was given"]
-    steps = (*_toolchain_step(toolchain, there), *_program_steps(stale))
     lock = project.directory / LOCK
+    work = _program_steps(stale)
+    steps = (
+        *_toolchain_step(toolchain, there),
+        *(_libraries_step(lock, project, target, machine) if work else ()),
+        *work,
+    )
     return Plan(project, toolchain, output, settings, record_path, lock, steps, earlier)
 
 
@@ -129,6 +134,26 @@ def _toolchain_step(toolchain: Toolchain, there: bool) -> tuple[Step, ...]:
     seconds = max(stage.end for stage in expected(STAGES, find_version(toolchain.version).stages))
     why = f"SBCL {toolchain.version} for {toolchain.target.triple} is not in the store"
     return (Step("toolchain", why, seconds),)
+
+
+def _libraries_step(lock: Path, project: Project, target: Target, machine: Machine) -> tuple[Step, ...]:
+    """Libraries that are known to be needed, from the lock and the command line, and are not in the store."""
+    program = project.default_name
+    names = [name for name, locked in read_lock(lock).items() if program in locked.programs]
+    names += project.libraries
+    if not names:
+        return ()
+    from monolisp.libraries.library import KIND, library_at
+    from monolisp.libraries.recipe import FOLDER, Cookbook
+
+    book = Cookbook((FOLDER, *project.recipes))
+    recipes = book.ordered([name for name in dict.fromkeys(names) if name in book.names])
+    digests = {recipe: library_at(recipe, book, target, machine.store.root).digest for recipe in recipes}
+    missing = [recipe for recipe, digest in digests.items() if not machine.store.has(KIND, digest)]
+    if not missing:
+        return ()
+    why = f"{', '.join(map(str, missing))} are not in the store"
+    return (Step("libraries", why, sum(recipe.seconds for recipe in missing)),)
 
 
 def _program_steps(stale: list[str]) -> tuple[Step, ...]:
@@ -170,7 +195,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         Desk(_wishes(plan.project), book, toolchain, machine) as desk,
     ):
         with watch.step("libraries"):
-            desk.prepare(_locked(lock, book, plan.lock))
+            desk.prepare(_locked(lock, plan, book))
         code = _earlier_code(plan)
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
@@ -179,7 +204,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         foreign = replace(desk.foreign([*plan.project.exports, *loaded.exports]), certificates=certificates)
         output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
-    _keep_lock(plan.lock, lock, book, foreign)
+    _keep_lock(plan, lock, book, foreign)
     return _finish(plan, machine, output, loaded, linked, foreign, watch)
 
 
@@ -196,19 +221,19 @@ def _wishes(project: Project) -> Wishes:
     return Wishes(project.libraries, project.archives, project.include, project.absent)
 
 
-def _locked(lock: Lock, book: Cookbook, file: Path) -> list[str]:
+def _locked(lock: Lock, plan: Plan, book: Cookbook) -> list[str]:
     if not lock:
         return []
     from monolisp.libraries.locking import locked_recipes
 
-    return locked_recipes(lock, book, file)
+    return locked_recipes(lock, plan.project.default_name, book, plan.lock)
 
 
-def _keep_lock(path: Path, lock: Lock, book: Cookbook, foreign: Foreign) -> None:
-    if any(supply.recipe for supply in foreign.supplies):
+def _keep_lock(plan: Plan, lock: Lock, book: Cookbook, foreign: Foreign) -> None:
+    if lock or any(supply.recipe for supply in foreign.supplies):
         from monolisp.libraries.locking import keep_lock
 
-        keep_lock(path, lock, book, foreign.supplies)
+        keep_lock(plan.lock, lock, plan.project.default_name, book, foreign.supplies)
 
 
 def _earlier_code(plan: Plan) -> Path | None:

@@ -5,6 +5,7 @@ A pure value and its TOML text; libraries/ decides what a lock means.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,18 @@ from monolisp.errors import BadLock
 
 FILE = "monolisp.lock"
 _FORMAT = 1
-_KEYS = ("name", "version", "sha256")
+_KEYS = ("name", "version", "sha256", "programs")
 
 
 @dataclass(frozen=True)
 class Locked:
-    """One library: `sha256` are the checksums of its source's archive, one for each place it can be had from."""
+    """One library: `sha256` are the checksums of its source's archive, one for each place it can be had from, and
+    `programs` the programs of this directory that use it."""
 
     name: str
     version: str
     sha256: tuple[str, ...]
+    programs: tuple[str, ...] = ()
 
 
 Lock = Mapping[str, Locked]
@@ -48,11 +51,11 @@ def parse_lock(text: str, file: str) -> Lock:
 def _locked(row: object, file: str) -> Locked:
     if not isinstance(row, dict) or set(row) != set(_KEYS):
         raise BadLock(file=file, reason=f"each library has the keys {', '.join(_KEYS)}, and no others")
-    sums = row["sha256"]
-    plain = isinstance(row["name"], str) and isinstance(row["version"], str) and isinstance(sums, list)
-    if not plain or not all(isinstance(item, str) for item in sums):
-        raise BadLock(file=file, reason="name and version are strings, sha256 is a list of strings")
-    return Locked(row["name"], row["version"], tuple(sums))
+    lists = (row["sha256"], row["programs"])
+    plain = isinstance(row["name"], str) and isinstance(row["version"], str)
+    if not plain or not all(isinstance(rows, list) and all(isinstance(item, str) for item in rows) for rows in lists):
+        raise BadLock(file=file, reason="name and version are strings, sha256 and programs are lists of strings")
+    return Locked(row["name"], row["version"], *map(tuple, lists))
 
 
 def read_lock(path: Path) -> Lock:
@@ -70,6 +73,12 @@ def lock_text(libraries: Sequence[Locked]) -> str:
     lines = ["# The foreign libraries of this project, written by monolisp. Keep it under version control.", ""]
     lines.append(f"format = {_FORMAT}")
     for locked in sorted(libraries, key=lambda locked: locked.name):
-        sums = ", ".join(f'"{item}"' for item in locked.sha256)
-        lines += ["", "[[library]]", f'name = "{locked.name}"', f'version = "{locked.version}"', f"sha256 = [{sums}]"]
+        lines += ["", "[[library]]", f"name = {_quoted(locked.name)}", f"version = {_quoted(locked.version)}"]
+        lines.append(f"sha256 = [{', '.join(map(_quoted, locked.sha256))}]")
+        lines.append(f"programs = [{', '.join(map(_quoted, sorted(locked.programs)))}]")
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -16,7 +16,13 @@ from monolisp.lock import Locked, lock_text, parse_lock, read_lock
 BOOK = Cookbook()
 NAME = st.from_regex(r"[a-z][a-z0-9+_-]{0,12}", fullmatch=True)
 SHA = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
-ROW = st.builds(Locked, NAME, st.from_regex(r"[0-9][0-9.]{0,8}", fullmatch=True), st.lists(SHA, max_size=3).map(tuple))
+ROW = st.builds(
+    Locked,
+    NAME,
+    st.from_regex(r"[0-9][0-9.]{0,8}", fullmatch=True),
+    st.lists(SHA, max_size=3).map(tuple),
+    st.sets(st.text(max_size=5), max_size=3).map(lambda names: tuple(sorted(names))),
+)
 
 
 @given(st.lists(ROW, max_size=6, unique_by=lambda row: row.name))
@@ -33,9 +39,9 @@ def test_what_is_written_is_read(rows: list[Locked]) -> None:
         "format = 2",
         "format = 1\nlibrary = 3",
         "format = 1\n[[library]]\nname = 'a'",
-        "format = 1\n[[library]]\nname = 'a'\nversion = '1'\nsha256 = 'x'",
-        "format = 1\n[[library]]\nname = 'a'\nversion = 1\nsha256 = []",
-        "format = 1\n[[library]]\nname = 'a'\nversion = '1'\nsha256 = []\nmore = 1",
+        "format = 1\n[[library]]\nname = 'a'\nversion = '1'\nsha256 = 'x'\nprograms = []",
+        "format = 1\n[[library]]\nname = 'a'\nversion = 1\nsha256 = []\nprograms = []",
+        "format = 1\n[[library]]\nname = 'a'\nversion = '1'\nsha256 = []\nprograms = []\nmore = 1",
         "not TOML",
     ],
 )
@@ -60,15 +66,19 @@ def supply(name: str) -> Supply:
 
 def test_a_lock_grows(tmp_path: Path) -> None:
     path = tmp_path / "monolisp.lock"
-    keep_lock(path, {}, BOOK, [supply("lz4")])
-    first = read_lock(path)
-    keep_lock(path, first, BOOK, [supply("zlib")])
-    assert locked_recipes(read_lock(path), BOOK, path) == ["lz4", "zlib"]
+    keep_lock(path, {}, "one", BOOK, [supply("lz4")])
+    keep_lock(path, read_lock(path), "two", BOOK, [supply("zlib"), supply("lz4")])
+    lock = read_lock(path)
+    assert locked_recipes(lock, "one", BOOK, path) == ["lz4"]
+    assert locked_recipes(lock, "two", BOOK, path) == ["lz4", "zlib"]
+    assert locked_recipes(lock, "three", BOOK, path) == []
+    keep_lock(path, lock, "two", BOOK, [supply("lz4")])
+    assert {name: locked.programs for name, locked in read_lock(path).items()} == {"lz4": ("one", "two")}
     assert [item.name for item in tmp_path.iterdir()] == ["monolisp.lock"]
 
 
 def test_without_recipes_there_is_none(tmp_path: Path) -> None:
-    keep_lock(tmp_path / "monolisp.lock", {}, BOOK, [Supply("own", (), {}, "")])
+    keep_lock(tmp_path / "monolisp.lock", {}, "one", BOOK, [Supply("own", (), {}, "")])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,5 +93,6 @@ def test_without_recipes_there_is_none(tmp_path: Path) -> None:
 def test_a_lock_that_does_not_fit(locked: Locked, reason: str) -> None:
     version = locked.version.replace("{version}", BOOK.find("lz4").version)
     with pytest.raises(LockMismatch) as error:
-        locked_recipes({locked.name: Locked(locked.name, version, locked.sha256)}, BOOK, Path("lock"))
+        row = Locked(locked.name, version, locked.sha256, ("one",))
+        locked_recipes({locked.name: row}, "one", BOOK, Path("lock"))
     assert reason in error.value.why_text

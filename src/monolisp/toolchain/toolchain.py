@@ -129,7 +129,11 @@ def prune(store: Store, everything: bool) -> list[Entry]:
     kept = {toolchain_digest(version, target) for version in versions for target in TARGETS.values()}
     doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
     if everything:
-        doomed += [entry for kind in ("programs", "drivers", "fasls", "zig") for entry in store.entries(kind)]
+        doomed += [
+            entry
+            for kind in ("programs", "drivers", "fasls", "images", "libraries", "compilers", "zig")
+            for entry in store.entries(kind)
+        ]
     else:
         doomed += [entry for entry in store.entries("fasls") if entry.digest not in kept]
     for entry in doomed:
