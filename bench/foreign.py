@@ -9,7 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from run import HELLO, MONOLISP, Row, first_output, in_turn, quiet, ratio_row
@@ -71,11 +71,14 @@ BOTH = """
 """
 
 
-def rows(stock: list[str], work: Path) -> list[Row]:
+def rows(stock: list[str], work: Path) -> Iterator[Row]:
     folder = work / "foreign"
     folder.mkdir()
     shared = shared_sqlite(folder)
-    return [second_build(stock, shared, folder), calls(stock, folder), queries(shared, folder), start_up(folder)]
+    yield second_build(stock, shared, folder)
+    yield calls(stock, folder)
+    yield queries(shared, folder)
+    yield start_up(folder)
 
 
 def shared_sqlite(folder: Path) -> Path:

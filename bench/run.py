@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parents[1]
 VERSION = "2.6.4"
@@ -196,6 +197,19 @@ def first_build(archive: Path, work: Path) -> Row:
     return ratio_row("first build, empty store ÷ make.sh of SBCL", (ours, build_stock(archive, work / "stock")), 0.9)
 
 
+class Shown(list[Row]):
+    """Rows, shown as they come: a bench that fails half way has not run in vain."""
+
+    def append(self, row: Row) -> None:
+        print(f"{row.measured:.2f} (at most {row.asked:g})  {row.what}: {row.ours}, {row.stock}", flush=True)
+        super().append(row)
+
+    def __iadd__(self, rows: Iterable[Row]) -> Self:  # type: ignore[misc]
+        for row in rows:
+            self.append(row)
+        return self
+
+
 # --- the report ----------------------------------------------------------------------------------------------------
 
 
@@ -231,12 +245,12 @@ def main() -> None:
     archive = source_archive()
     with tempfile.TemporaryDirectory(prefix="monolisp-bench-") as folder:
         work = Path(folder)
-        rows: list[Row] = []
+        rows = Shown()
         lines: list[str] = []
         if not quick:
             rows.append(first_build(archive, work))
         stock = stock_sbcl(archive)
-        rows = [*warm_builds(stock, work), *rows, start_up(work), size(work)]
+        rows += [*warm_builds(stock, work), start_up(work), size(work)]
         if "foreign" in sys.argv or not quick:
             import foreign
 

@@ -23,6 +23,7 @@ from monolisp.libraries.image import addresses, end_of, link_image
 from monolisp.libraries.recipe import Cookbook, Recipe
 from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, nearest, stems
 from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
+from monolisp.linkage.archive import MAGIC
 from monolisp.process import Together
 from monolisp.store import digest_of, remove_tree
 from monolisp.toolchain.machine import Machine
@@ -49,7 +50,7 @@ class Desk:
 
     def __init__(self, wishes: Wishes, book: Cookbook, toolchain: Toolchain, machine: Machine) -> None:
         self._wishes = wishes
-        self._book = book
+        self.book = book
         self._toolchain = toolchain
         self._together = Together(machine.runner)
         self._machine = replace(machine, runner=self._together)
@@ -63,7 +64,7 @@ class Desk:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.where: Callable[[], tuple[str, str]] = lambda: ("", "")
-        self.failure: MonolispError | None = None
+        self.failure: Exception | None = None
 
     @property
     def address(self) -> Path:
@@ -88,7 +89,7 @@ class Desk:
         """What the program turned out to need. Recipes come in link order, behind what may need them."""
         own = [supply for supply in self._supplies.values() if supply.recipe is None]
         recipes = [supply.recipe for supply in self._supplies.values() if supply.recipe is not None]
-        libraries = [self._supplies[recipe.name] for recipe in self._book.ordered(recipes)]
+        libraries = [self._supplies[recipe.name] for recipe in self.book.ordered(recipes)]
         return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
 
     def missed_header(self, file: str) -> tuple[str, str, str] | None:
@@ -98,7 +99,7 @@ class Desk:
 
     def nearest(self, name: str) -> Sequence[str]:
         """Recipes whose names look like the library `name`."""
-        return nearest(name, self._book)
+        return nearest(name, self.book)
 
     def missed(self, text: str) -> tuple[str, str, str] | None:
         """The library that a failure with the message `text` is about: its name, and the system and file that asked."""
@@ -125,6 +126,10 @@ class Desk:
         except MonolispError as error:
             self.failure = self.failure or error
             return "-" + error.what_text.replace("\n", " ")
+        except Exception as error:
+            # Whoever asks is waiting: answer first; the build fails with this when Lisp has ended.
+            self.failure = self.failure or error
+            return "-monolisp itself failed"
 
     def _library(self, name: str) -> str:
         if is_libc(name) or self._is_absent(name):
@@ -139,20 +144,20 @@ class Desk:
         return "+" + "\t".join(map(str, self._images[label]))
 
     def _header(self, name: str) -> str:
-        recipe = by_header(name, self._book)
+        recipe = by_header(name, self.book)
         if recipe is None:
             self._headers[name] = self.where()
         return self._supplied_recipe(recipe, lambda supply: supply.include)
 
     def _package(self, name: str) -> str:
-        recipe = by_package(name, self._book)
+        recipe = by_package(name, self.book)
         return self._supplied_recipe(recipe, lambda supply: [path.parent / "pkgconfig" for path in supply.archives[:1]])
 
     def _supplied_recipe(self, recipe: Recipe | None, paths: Callable[[Supply], Sequence[Path]]) -> str:
         if recipe is None:
             return "-no recipe answers to it"
         self._supply(recipe)
-        needed = [self._supplies[other.name] for other in self._book.ordered([recipe.name])]
+        needed = [self._supplies[other.name] for other in self.book.ordered([recipe.name])]
         return "+" + "\t".join(str(path) for supply in needed for path in paths(supply))
 
     def _flags(self, _: str) -> str:
@@ -168,9 +173,9 @@ class Desk:
         """Have what is known beforehand: built side by side, and its headers in reach. Raises what building raises."""
         wanted = list(dict.fromkeys([*recipes, *self._wishes.recipes]))
         if wanted:
-            ensure_libraries(wanted, self._book, self._toolchain.target, self._machine)
+            ensure_libraries(wanted, self.book, self._toolchain.target, self._machine)
         for name in wanted:
-            self._supply(self._book.ordered([name])[0])
+            self._supply(self.book.ordered([name])[0])
 
     def _is_absent(self, name: str) -> bool:
         without = {stem for entry in self._wishes.absent for stem in (entry, *stems(entry))}
@@ -181,14 +186,14 @@ class Desk:
         for path, soname in self._wishes.archives:
             if name in (soname, str(path)) or set(stems(name)) & set(stems(soname)):
                 return self._supply_archive(path, soname)
-        if name.startswith("/") and Path(name).is_file() and Path(name).read_bytes()[:8] == b"!<arch>\n":
-            return self._supply_archive(Path(name), self._label(Path(name)))
-        recipe = by_soname(name, self._book)
+        if "/" in name and Path(name).is_file() and _is_archive(Path(name)):
+            return self._supply_archive(Path(name).absolute(), self._label(Path(name).absolute()))
+        recipe = by_soname(name, self.book)
         return self._supply(recipe) if recipe is not None else None
 
     def _supply(self, recipe: Recipe) -> str:
         if recipe.name not in self._supplies:
-            libraries = ensure_libraries([recipe.name], self._book, self._toolchain.target, self._machine)
+            libraries = ensure_libraries([recipe.name], self.book, self._toolchain.target, self._machine)
             for library in reversed(libraries):
                 if library.name not in self._supplies:
                     self._supplies[library.name] = library_supply(library)
@@ -226,3 +231,8 @@ class Desk:
 
         self._mapped.append(self._machine.store.entry("images", digest, make) / "image")
         self._images[label] = [self._mapped[-1]]
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from monolisp.errors import BadRecipe, NoSuchRecipe, RecipeCycle
+from monolisp.store import digest_of
 
 if TYPE_CHECKING:
     from monolisp.sources.pin import Pin
@@ -103,6 +104,12 @@ class Cookbook:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted({path.stem for folder in self.folders for path in folder.glob("*.toml")}))
+
+    @cached_property
+    def digest(self) -> str:
+        """What headers may say depends on it: with other recipes, groveled files are compiled anew."""
+        texts = [path.read_text(encoding="utf-8") for folder in self.folders for path in sorted(folder.glob("*.toml"))]
+        return digest_of(["cookbook", texts])
 
     @cached_property
     def recipes(self) -> Mapping[str, Recipe]:

@@ -101,7 +101,7 @@ def _surroundings(project: Project, toolchain: Toolchain, machine: Machine, desk
         "CC": "cc",
         "CXX": "c++",
         "CL_SOURCE_REGISTRY": registry,
-        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain)),
+        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain, desk.book.digest)),
     }
 
 
@@ -227,6 +227,6 @@ def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
     return files, directories
 
 
-def fasl_area(store: Store, toolchain: Toolchain) -> Path:
-    """Where ASDF keeps the files that this toolchain compiles."""
-    return store.area("fasls", toolchain.digest)
+def fasl_area(store: Store, toolchain: Toolchain, recipes: str) -> Path:
+    """Where ASDF keeps the files that this toolchain compiles with the headers of these recipes."""
+    return store.area("fasls", toolchain.digest, recipes)

@@ -164,15 +164,24 @@ def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
     shutil.copyfile(libc.start, into / "lib" / "crt1.o")
     for archive in libc.archives:
         shutil.copyfile(archive, into / "lib" / archive.name)
-    names = index(directory / "sbcl.o", [into / "lib" / archive.name for archive in libc.archives])
+    archives = [into / "lib" / archive.name for archive in libc.archives]
+    names = index(directory / "sbcl.o", archives)
     (into / "names.json").write_text(json.dumps(names, sort_keys=True))
     everything = {name for group in names.values() for name in group}
     objects = build_runtime_objects(shop, everything)
     content = (directory / "sbcl.o").read_bytes()
     (into / "runtime.o").write_bytes(weakened(content, shop.version.weaken, "sbcl.o"))
     # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
-    libraries = " ".join(f"../../../dl/{compiled.name}" for compiled in objects)
-    shop.run("runtime", ["make", "-C", directory, "sbcl", "sbcl.mk"], LDLIBS=libraries)
+    shop.run("runtime", ["make", "-C", directory, "sbcl.mk"])
+    link_build_runtime(shop, [into / "lib" / "crt1.o", *objects, directory / "sbcl.o"], archives, directory / "sbcl")
+
+
+def link_build_runtime(shop: Workshop, objects: Sequence[Path], archives: Sequence[Path], output: Path) -> None:
+    """Link the build runtime. It keeps its symbol table: images of libraries are linked against its addresses."""
+    settings = ["noexecstack", f"max-page-size={shop.target.page_size}"]
+    flags = ["-m", shop.target.emulation, "-static", "--strip-debug", "--build-id=none", "--eh-frame-hdr"]
+    flags += [part for setting in settings for part in ("-z", setting)]
+    shop.run("runtime", shop.zig.ld(*flags, "-o", output, *objects, "--start-group", *archives, "--end-group"))
 
 
 def index(runtime_object: Path, archives: Sequence[Path]) -> dict[str, dict[str, str]]:
