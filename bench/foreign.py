@@ -71,6 +71,11 @@ BOTH = """
 """
 
 
+def home(stock: list[str]) -> dict[str, str]:
+    """Where stock SBCL, which was not installed, has its contribs."""
+    return {"SBCL_HOME": str(Path(stock[0]).parents[2] / "obj" / "sbcl-home")}
+
+
 def rows(stock: list[str], work: Path) -> Iterator[Row]:
     folder = work / "foreign"
     folder.mkdir()
@@ -114,7 +119,8 @@ def second_build(stock: list[str], shared: Path, folder: Path) -> Row:
         quiet([*MONOLISP, "build", "db.lisp"], folder)
 
     def theirs() -> None:
-        quiet([*stock, "--load", "db.lisp", "--eval", SAVE.format("stock-db")], folder, LD_LIBRARY_PATH=str(shared))
+        env = {**home(stock), "LD_LIBRARY_PATH": str(shared)}
+        quiet([*stock, "--load", "db.lisp", "--eval", SAVE.format("stock-db")], folder, **env)
 
     return ratio_row("second build of the SQLite program ÷ stock load and save", in_turn(ours, theirs, 9), 1.3)
 

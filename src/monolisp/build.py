@@ -30,9 +30,9 @@ from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolc
 from monolisp.toolchain.version import DEFAULT
 
 if TYPE_CHECKING:
-    from monolisp.libraries.desk import Wishes
     from monolisp.libraries.recipe import Cookbook
     from monolisp.libraries.supply import Foreign
+    from monolisp.libraries.wishes import Wishes
     from monolisp.link.program import Program
     from monolisp.lisp.session import Loaded, Saved
 
@@ -216,7 +216,7 @@ def _certificates() -> bytes:
 
 
 def _wishes(project: Project) -> Wishes:
-    from monolisp.libraries.desk import Wishes
+    from monolisp.libraries.wishes import Wishes
 
     return Wishes(project.libraries, project.archives, project.include, project.absent)
 
@@ -273,6 +273,7 @@ def _get_ready() -> None:
     """Import what comes after Lisp while Lisp works: a tenth of a warm build."""
     import monolisp.elf.trial
     import monolisp.elf.verdict
+    import monolisp.libraries.supplier
     import monolisp.link.link  # noqa: F401
 
 

@@ -7,25 +7,33 @@ import shlex
 import sys
 from pathlib import Path
 
-from monolisp.libraries.workshop import CFLAGS, COMPILERS, pkgconf
+from monolisp.libraries.flags import CFLAGS, COMPILERS
 from monolisp.store import digest_of
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
-from monolisp.toolchain.zig import find_zig
+from monolisp.toolchain.zig import pin_text
 
 _SCRIPT = Path(__file__).parent / "cc.py"
 
 
 def compilers(target: Target, machine: Machine) -> Path:
     """The directory, made once for this Python, zig and target."""
-    zig = find_zig(machine.store, machine.path)
-    env = {name: value for name, value in zig.env.items() if name.startswith("ZIG_")}
-    program, flags = str(zig.program), list(CFLAGS)
-    configuration = {"zig": program, "target": target.triple, "flags": flags, "env": env, "pkgconf": str(pkgconf())}
     names = {**COMPILERS, "pkg-config": "pkg-config", "pkgconf": "pkg-config"}
-    digest = digest_of(["compilers", configuration, names, sys.executable, str(_SCRIPT)])
+    inputs = [pin_text(), target.triple, CFLAGS, names, sys.executable, str(_SCRIPT), str(machine.store.root)]
+    digest = digest_of(["compilers", inputs])
 
     def make(directory: Path) -> None:
+        from monolisp.libraries.workshop import pkgconf
+        from monolisp.toolchain.zig import find_zig
+
+        zig = find_zig(machine.store, machine.path)
+        configuration = {
+            "zig": str(zig.program),
+            "target": target.triple,
+            "flags": CFLAGS,
+            "env": {name: value for name, value in zig.env.items() if name.startswith("ZIG_")},
+            "pkgconf": str(pkgconf()),
+        }
         (directory / "configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
         final = machine.store.path("compilers", digest) / "configuration.json"
         (directory / "bin").mkdir()

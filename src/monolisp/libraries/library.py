@@ -16,7 +16,7 @@ from monolisp.toolchain.zig import pin_text
 KIND = "libraries"
 FACTS = "library.json"
 # Our own code that decides what a library holds: another content is another library.
-_BUILDERS = ("workshop.py", "systems.py")
+_BUILDERS = ("flags.py", "workshop.py", "systems.py")
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.errors import LibraryFailed, RecipeYield, ToolMissing
+from monolisp.libraries.flags import CFLAGS, COMPILERS
 from monolisp.libraries.library import FACTS, Library
 from monolisp.libraries.recipe import Recipe
 from monolisp.linkage.names import names_in
 from monolisp.process import Command, Runner
 from monolisp.target import Target
-from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, Zig
+from monolisp.toolchain.zig import STRIPPED, Zig
 
 # The moment that a build is stamped with, in seconds since the epoch: the same for everyone.
 _EPOCH = "1700000000"
 _PREFIX = "/usr"
-# Thread-local variables through a function call: a build runtime takes a library in while it runs, and so could not
-# give it a place in the thread area that the linker laid out. See linkage/emutls.c.
-CFLAGS = (OPTIMIZED, "-fno-sanitize=undefined", "-femulated-tls", "-ffunction-sections", "-fdata-sections")
-# What a script may call the C compiler, whatever CC says.
-COMPILERS = {"cc": "cc", "gcc": "cc", "clang": "cc", "c++": "c++", "g++": "c++", "clang++": "c++"}
 
 
 @dataclass(frozen=True)

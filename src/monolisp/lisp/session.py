@@ -177,12 +177,12 @@ def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
     if failed is None:
         return
     condition = failed.text("condition")
-    header = desk.missed_header(failed.text("file"))
+    header = desk.supplier.missed_header(failed.text("file"))
     if header is not None:
         raise NoHeader(header=header[0], place=_asker(*header[1:]), condition=condition)
-    library = desk.missed(condition)
+    library = desk.supplier.missed(condition)
     if library is not None:
-        near = desk.nearest(library[0])
+        near = desk.supplier.nearest(library[0])
         suggestion = f"is it {' or '.join(near)}? (--with NAME); or " if near else ""
         place = _asker(*library[1:])
         raise NoRecipeFor(library=library[0], place=place, condition=condition, suggestion=suggestion)

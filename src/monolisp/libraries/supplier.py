@@ -1,0 +1,170 @@
+"""What supplies a build with foreign libraries: it finds the recipe or archive that answers, has it built, links it as
+an image for the running build runtime, and remembers it for the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from monolisp.libraries.ensure import ensure_libraries
+from monolisp.libraries.fixes import cflags_for
+from monolisp.libraries.image import addresses, end_of, link_image
+from monolisp.libraries.recipe import Cookbook, Recipe
+from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, nearest, stems
+from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
+from monolisp.libraries.wishes import Wishes
+from monolisp.linkage.archive import MAGIC
+from monolisp.store import digest_of
+from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.toolchain import Toolchain
+from monolisp.toolchain.zig import find_zig
+
+Where = Callable[[], tuple[str, str]]
+# Where the first image lies: above SBCL's lowest spaces and the heap of C, below what 31-bit addresses reach.
+_FIRST = 0x6000_0000
+
+
+class Supplier:
+    """Supplies one run of the build runtime; `where` tells (system, file) being loaded when something is asked.
+
+    An answer is a line: "+" and paths with tabs between them, or "-" and the reason.
+    """
+
+    def __init__(self, wishes: Wishes, book: Cookbook, toolchain: Toolchain, machine: Machine, where: Where) -> None:
+        self.book = book
+        self.where = where
+        self._wishes = wishes
+        self._toolchain = toolchain
+        self._machine = machine
+        self._supplies: dict[str, Supply] = {}
+        self._images: dict[str, list[Path]] = {}
+        self._mapped: list[Path] = []
+        self._asked: dict[str, str] = {}
+        self._missed: dict[str, tuple[str, str]] = {}
+        self._headers: dict[str, tuple[str, str]] = {}
+
+    def foreign(self, exports: Sequence[str]) -> Foreign:
+        """What the program turned out to need. Recipes come in link order, behind what may need them."""
+        own = [supply for supply in self._supplies.values() if supply.recipe is None]
+        recipes = [supply.recipe for supply in self._supplies.values() if supply.recipe is not None]
+        libraries = [self._supplies[recipe.name] for recipe in self.book.ordered(recipes)]
+        return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
+
+    def missed_header(self, file: str) -> tuple[str, str, str] | None:
+        """A header that C of the Lisp file `file` lacked: its name, and the system and file."""
+        found = [(name, *place) for name, place in self._headers.items() if place[1] == file]
+        return found[-1] if found else None
+
+    def nearest(self, name: str) -> Sequence[str]:
+        """Recipes whose names look like the library `name`."""
+        return nearest(name, self.book)
+
+    def missed(self, text: str) -> tuple[str, str, str] | None:
+        """The library that a failure with the message `text` is about: its name, and the system and file that asked."""
+        named = [name for name in self._missed if name in text]
+        name = named[0] if named else None
+        return (name, *self._missed[name]) if name is not None else None
+
+    def library(self, name: str) -> str:
+        if is_libc(name) or self._is_absent(name):
+            self._asked[name] = ""
+            return "+"
+        label = self._find(name)
+        if label is None:
+            if not is_foreign_to_linux(name):
+                self._missed[name] = self.where()
+            return "-it is not inside this static program, and no recipe answers to it"
+        self._asked[name] = self._supplies[label].label
+        return "+" + "\t".join(map(str, self._images[label]))
+
+    def header(self, name: str) -> str:
+        recipe = by_header(name, self.book)
+        if recipe is None:
+            self._headers[name] = self.where()
+        return self._supplied_recipe(recipe, lambda supply: supply.include)
+
+    def package(self, name: str) -> str:
+        recipe = by_package(name, self.book)
+        return self._supplied_recipe(recipe, lambda supply: [path.parent / "pkgconfig" for path in supply.archives[:1]])
+
+    def _supplied_recipe(self, recipe: Recipe | None, paths: Callable[[Supply], Sequence[Path]]) -> str:
+        if recipe is None:
+            return "-no recipe answers to it"
+        self._supply(recipe)
+        needed = [self._supplies[other.name] for other in self.book.ordered([recipe.name])]
+        return "+" + "\t".join(str(path) for supply in needed for path in paths(supply))
+
+    def flags(self, _: str) -> str:
+        """What every compilation gets: where headers are, and what the system being loaded needs."""
+        system, _ = self.where()
+        include = [*self._wishes.include, *(path for supply in self._supplies.values() for path in supply.include)]
+        flags = [*(f"-I{path}" for path in dict.fromkeys(include)), *cflags_for(system)]
+        return "+" + "\t".join(flags)
+
+    def prepare(self, recipes: Sequence[str]) -> None:
+        """Have what is known beforehand: built side by side, and its headers in reach. Raises what building raises."""
+        wanted = list(dict.fromkeys([*recipes, *self._wishes.recipes]))
+        if wanted:
+            ensure_libraries(wanted, self.book, self._toolchain.target, self._machine)
+        for name in wanted:
+            self._supply(self.book.ordered([name])[0])
+
+    def _is_absent(self, name: str) -> bool:
+        without = {stem for entry in self._wishes.absent for stem in (entry, *stems(entry))}
+        return name in without or any(stem in without for stem in stems(name))
+
+    def _find(self, name: str) -> str | None:
+        """The label of the supply that answers to the library `name`, supplied now."""
+        for path, soname in self._wishes.archives:
+            if name in (soname, str(path)) or set(stems(name)) & set(stems(soname)):
+                return self._supply_archive(path, soname)
+        if "/" in name and Path(name).is_file() and _is_archive(Path(name)):
+            return self._supply_archive(Path(name).absolute(), self._label(Path(name).absolute()))
+        recipe = by_soname(name, self.book)
+        return self._supply(recipe) if recipe is not None else None
+
+    def _supply(self, recipe: Recipe) -> str:
+        if recipe.name not in self._supplies:
+            libraries = ensure_libraries([recipe.name], self.book, self._toolchain.target, self._machine)
+            for library in reversed(libraries):
+                if library.name not in self._supplies:
+                    self._supplies[library.name] = library_supply(library)
+                    self._map(library.name)
+            self._images[recipe.name] = [path for library in reversed(libraries) for path in self._images[library.name]]
+        return recipe.name
+
+    def _label(self, path: Path) -> str:
+        """What an archive that the build itself made is called: its file's name, where that tells it apart."""
+        taken = self._supplies.get(path.name)
+        return path.name if taken is None or taken.archives == (path,) else str(path)
+
+    def _supply_archive(self, path: Path, label: str) -> str:
+        if label not in self._supplies:
+            self._supplies[label] = archive_supply(path, label, self._wishes.include, self._toolchain.target)
+            self._map(label)
+        return label
+
+    def _map(self, label: str) -> None:
+        """Link the image of a supply behind the last one, unless the store has it."""
+        supply = self._supplies[label]
+        base = end_of(self._mapped[-1]) if self._mapped else _FIRST
+        before = [path.parent.name for path in self._mapped]
+        digest = digest_of(["image", self._toolchain.digest, supply.digest, base, before])
+        zig = find_zig(self._machine.store, self._machine.path)
+        target = self._toolchain.target
+
+        def make(directory: Path) -> None:
+            known = addresses(self._toolchain.build_runtime)
+            for image in self._mapped:
+                known |= addresses(image)
+            helpers = [self._toolchain.path / "lib" / "libcompiler_rt.a"]
+            output = directory / "image"
+            link_image(supply.archives, base, known, helpers, output, target, zig, self._machine.runner)
+
+        self._mapped.append(self._machine.store.entry("images", digest, make) / "image")
+        self._images[label] = [self._mapped[-1]]
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC
