@@ -144,9 +144,8 @@ def _libraries_step(lock: Path, project: Project, target: Target, machine: Machi
     if not names:
         return ()
     from monolisp.libraries.library import KIND, library_at
-    from monolisp.libraries.recipe import FOLDER, Cookbook
 
-    book = Cookbook((FOLDER, *project.recipes))
+    book = _cookbook(project)
     recipes = book.ordered([name for name in dict.fromkeys(names) if name in book.names])
     digests = {recipe: library_at(recipe, book, target, machine.store.root).digest for recipe in recipes}
     missing = [recipe for recipe, digest in digests.items() if not machine.store.has(KIND, digest)]
@@ -181,21 +180,19 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output, plan.project.files)
     from monolisp.libraries.desk import Desk
-    from monolisp.libraries.recipe import FOLDER, Cookbook
     from monolisp.lisp.session import Saved, load_program
 
     watch = Stopwatch({})
     with watch.step("toolchain"):
         toolchain = ensure_toolchain(plan.toolchain, machine)
     lock = {} if update else read_lock(plan.lock)
-    book = Cookbook((FOLDER, *plan.project.recipes))
     with (
         machine.store.workspace() as folder,
         candidate(plan.output, "core") as beside,
-        Desk(_wishes(plan.project), book, toolchain, machine) as desk,
+        Desk(_wishes(plan.project), toolchain, machine) as desk,
     ):
         with watch.step("libraries"):
-            desk.prepare(_locked(lock, plan, book))
+            desk.prepare(_locked(lock, plan))
         code = _earlier_code(plan)
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
@@ -204,7 +201,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         foreign = replace(desk.foreign([*plan.project.exports, *loaded.exports]), certificates=certificates)
         output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
-    _keep_lock(plan, lock, book, foreign)
+    _keep_lock(plan, lock, foreign)
     return _finish(plan, machine, output, loaded, linked, foreign, watch)
 
 
@@ -216,24 +213,31 @@ def _certificates() -> bytes:
 
 
 def _wishes(project: Project) -> Wishes:
-    from monolisp.libraries.wishes import Wishes
+    from monolisp.libraries.wishes import RECIPES, Wishes
 
-    return Wishes(project.libraries, project.archives, project.include, project.absent)
+    folders = (RECIPES, *project.recipes)
+    return Wishes(project.libraries, project.archives, project.include, project.absent, folders)
 
 
-def _locked(lock: Lock, plan: Plan, book: Cookbook) -> list[str]:
+def _cookbook(project: Project) -> Cookbook:
+    from monolisp.libraries.recipe import Cookbook
+
+    return Cookbook(_wishes(project).folders)
+
+
+def _locked(lock: Lock, plan: Plan) -> list[str]:
     if not lock:
         return []
     from monolisp.libraries.locking import locked_recipes
 
-    return locked_recipes(lock, plan.project.default_name, book, plan.lock)
+    return locked_recipes(lock, plan.project.default_name, _cookbook(plan.project), plan.lock)
 
 
-def _keep_lock(plan: Plan, lock: Lock, book: Cookbook, foreign: Foreign) -> None:
+def _keep_lock(plan: Plan, lock: Lock, foreign: Foreign) -> None:
     if lock or any(supply.recipe for supply in foreign.supplies):
         from monolisp.libraries.locking import keep_lock
 
-        keep_lock(plan.lock, lock, plan.project.default_name, book, foreign.supplies)
+        keep_lock(plan.lock, lock, plan.project.default_name, _cookbook(plan.project), foreign.supplies)
 
 
 def _earlier_code(plan: Plan) -> Path | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +25,6 @@ from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 if TYPE_CHECKING:
-    from monolisp.libraries.recipe import Cookbook
     from monolisp.libraries.supplier import Supplier
     from monolisp.libraries.supply import Foreign
     from monolisp.libraries.wishes import Wishes
@@ -34,13 +33,15 @@ if TYPE_CHECKING:
 class Desk:
     """Open during one run of the build runtime; `where` tells (system, file) being loaded when something is asked."""
 
-    def __init__(self, wishes: Wishes, book: Cookbook, toolchain: Toolchain, machine: Machine) -> None:
-        self.book = book
+    def __init__(self, wishes: Wishes, toolchain: Toolchain, machine: Machine) -> None:
         self._wishes = wishes
         self._toolchain = toolchain
         self._together = Together(machine.runner)
         self._machine = replace(machine, runner=self._together)
-        self._folder = Path(tempfile.mkdtemp(prefix="monolisp-"))
+        # Not in the store: the path of a socket has at most 107 bytes.
+        folder = machine.environ.get("TMPDIR", "/tmp")
+        self._folder = Path(folder) / f"monolisp-{os.getpid()}-{time.monotonic_ns()}"
+        self._folder.mkdir(mode=0o700)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.where: Callable[[], tuple[str, str]] = lambda: ("", "")
@@ -50,7 +51,7 @@ class Desk:
     def supplier(self) -> Supplier:
         from monolisp.libraries.supplier import Supplier
 
-        return Supplier(self._wishes, self.book, self._toolchain, self._machine, lambda: self.where())
+        return Supplier(self._wishes, self._toolchain, self._machine, lambda: self.where())
 
     @property
     def address(self) -> Path:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from monolisp.errors import BadRecipe, NoSuchRecipe, RecipeCycle
-from monolisp.store import digest_of
+from monolisp.libraries.wishes import RECIPES
 
 if TYPE_CHECKING:
     from monolisp.sources.pin import Pin
 
-FOLDER = Path(__file__).parent / "recipes"
+FOLDER = RECIPES
 System = Literal["autotools", "compile", "steps", "libcxx"]
 
 
@@ -104,12 +104,6 @@ class Cookbook:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted({path.stem for folder in self.folders for path in folder.glob("*.toml")}))
-
-    @cached_property
-    def digest(self) -> str:
-        """What headers may say depends on it: with other recipes, groveled files are compiled anew."""
-        texts = [path.read_text(encoding="utf-8") for folder in self.folders for path in sorted(folder.glob("*.toml"))]
-        return digest_of(["cookbook", texts])
 
     @cached_property
     def recipes(self) -> Mapping[str, Recipe]:

@@ -30,8 +30,8 @@ class Supplier:
     An answer is a line: "+" and paths with tabs between them, or "-" and the reason.
     """
 
-    def __init__(self, wishes: Wishes, book: Cookbook, toolchain: Toolchain, machine: Machine, where: Where) -> None:
-        self.book = book
+    def __init__(self, wishes: Wishes, toolchain: Toolchain, machine: Machine, where: Where) -> None:
+        self.book = Cookbook(wishes.folders)
         self.where = where
         self._wishes = wishes
         self._toolchain = toolchain
