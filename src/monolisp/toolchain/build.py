@@ -32,7 +32,9 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "emutls.c")
+BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "emutls.c", "quick.c")
+# Functions of SBCL's that those replace.
+REPLACED = ("verify_heap",)
 # "headers" is the first that links a program.
 STAGES: Needs = {
     "C library": (),
@@ -173,7 +175,9 @@ def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
     (into / "runtime.o").write_bytes(weakened(content, shop.version.weaken, "sbcl.o"))
     # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
     shop.run("runtime", ["make", "-C", directory, "sbcl.mk"])
-    link_build_runtime(shop, [into / "lib" / "crt1.o", *objects, directory / "sbcl.o"], archives, directory / "sbcl")
+    ours = shop.work / "dl" / "sbcl.o"
+    ours.write_bytes(weakened(content, REPLACED, "sbcl.o"))
+    link_build_runtime(shop, [into / "lib" / "crt1.o", *objects, ours], archives, directory / "sbcl")
 
 
 def link_build_runtime(shop: Workshop, objects: Sequence[Path], archives: Sequence[Path], output: Path) -> None:
