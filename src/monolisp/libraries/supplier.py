@@ -154,9 +154,11 @@ class Supplier:
         target = self._toolchain.target
 
         def make(directory: Path) -> None:
-            known = addresses(self._toolchain.build_runtime)
-            for image in self._mapped:
+            known: dict[str, int] = {}
+            for image in reversed(self._mapped):
                 known |= addresses(image)
+            # libc's own names are libc's: memory that it gives must not be freed by another malloc.
+            known |= addresses(self._toolchain.build_runtime)
             helpers = [self._toolchain.path / "lib" / "libcompiler_rt.a"]
             output = directory / "image"
             link_image(supply.archives, base, known, helpers, output, target, zig, self._machine.runner)
