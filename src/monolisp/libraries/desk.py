@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.errors import MonolispError
+from monolisp.errors import MonolispError, StoreUnusable
 from monolisp.process import Together
 from monolisp.store import remove_tree
 from monolisp.toolchain.machine import Machine
@@ -38,10 +38,7 @@ class Desk:
         self._toolchain = toolchain
         self._together = Together(machine.runner)
         self._machine = replace(machine, runner=self._together)
-        # Not in the store: the path of a socket has at most 107 bytes.
-        folder = machine.environ.get("TMPDIR", "/tmp")
-        self._folder = Path(folder) / f"monolisp-{os.getpid()}-{time.monotonic_ns()}"
-        self._folder.mkdir(mode=0o700)
+        self._folder = _private_folder(machine.environ.get("TMPDIR", "/tmp"))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.where: Callable[[], tuple[str, str]] = lambda: ("", "")
@@ -108,3 +105,16 @@ class Desk:
             # Whoever asks is waiting: answer first; the build fails with this when Lisp has ended.
             self.failure = self.failure or error
             return "-monolisp itself failed"
+
+
+def _private_folder(parent: str) -> Path:
+    """A new directory that only we may enter, not in the store: the path of a socket has at most 107 bytes. Raises
+    StoreUnusable."""
+    folder = (
+        Path(parent if len(os.fsencode(parent)) <= 60 else "/tmp") / f"monolisp-{os.getpid()}-{time.monotonic_ns()}"
+    )
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise StoreUnusable(path=folder, reason=error.strerror or error) from error
+    return folder
