@@ -508,6 +508,13 @@ class StoreUnusable(MonolispError):
     todo = "name another place with MONOLISP_STORE=DIR"
 
 
+class TemporaryUnusable(MonolispError):
+    exit_code = Exit.STORE
+    what = "the temporary directory {path} cannot be made"
+    why = "{reason}"
+    todo = "name a directory that is yours to write with TMPDIR=DIR"
+
+
 class BadElf(MonolispError):
     exit_code = Exit.INPUT
     what = "{file} is not an ELF file that can be read"

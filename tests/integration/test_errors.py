@@ -313,3 +313,14 @@ def test_a_system_is_built_again(monolisp: Monolisp, tmp_path: Path) -> None:
     for _ in range(2):
         assert monolisp("build", "app", "--always").code == 0
     assert run([tmp_path / "app"]).out == "good"
+
+
+def test_no_temporary_directory(monolisp: Monolisp, tmp_path: Path) -> None:
+    (tmp_path / "hello.lisp").write_text("(defun main ())", encoding="utf-8")
+    done = monolisp("build", "hello.lisp", env={"TMPDIR": "/nowhere"})
+    assert done.code == 9
+    assert "TMPDIR" in done.err
+    # The path of a socket is short: a long directory must not matter.
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    assert monolisp("build", "hello.lisp", env={"TMPDIR": str(long)}).code == 0

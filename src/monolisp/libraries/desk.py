@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.errors import MonolispError, StoreUnusable
+from monolisp.errors import MonolispError, TemporaryUnusable
 from monolisp.process import Together
 from monolisp.store import remove_tree
 from monolisp.toolchain.machine import Machine
@@ -109,12 +109,12 @@ class Desk:
 
 def _private_folder(parent: str) -> Path:
     """A new directory that only we may enter, not in the store: the path of a socket has at most 107 bytes. Raises
-    StoreUnusable."""
+    TemporaryUnusable."""
     folder = (
         Path(parent if len(os.fsencode(parent)) <= 60 else "/tmp") / f"monolisp-{os.getpid()}-{time.monotonic_ns()}"
     )
     try:
         folder.mkdir(mode=0o700)
     except OSError as error:
-        raise StoreUnusable(path=folder, reason=error.strerror or error) from error
+        raise TemporaryUnusable(path=folder, reason=error.strerror or error) from error
     return folder
