@@ -241,6 +241,8 @@ def main() -> None:
     quick = "quick" in sys.argv
     from platformdirs import user_cache_path
 
+    # Python keeps compiled modules for its users, and so it shall here.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("MONOLISP_STORE", str(user_cache_path("monolisp")))
     archive = source_archive()
     with tempfile.TemporaryDirectory(prefix="monolisp-bench-") as folder:

@@ -66,7 +66,7 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
     except MonolispError as error:
         print(error, file=sys.stderr)
         if getattr(options, "json", False):
-            print(json.dumps(_error_json(error)))
+            print(json.dumps(_error_json(error)), flush=True)
         return int(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted; nothing half-made was kept", file=sys.stderr)
