@@ -33,10 +33,10 @@ Monolisp = Callable[..., Ended]
 
 
 def run(argv: list[str | Path], cwd: Path | None = None, stdin: bytes = b"", timeout: float = 120, **env: str) -> Ended:
-    """Run a program with the environment's variables and `env`."""
-    done = subprocess.run(
-        argv, cwd=cwd, input=stdin, env={**os.environ, **env}, timeout=timeout, capture_output=True, check=False
-    )
+    """Run a program with the environment's variables and `env`; Python with its usual buffers."""
+    whole = {**os.environ, **env}
+    whole.pop("PYTHONUNBUFFERED", None)
+    done = subprocess.run(argv, cwd=cwd, input=stdin, env=whole, timeout=timeout, capture_output=True, check=False)
     return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
