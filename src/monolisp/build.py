@@ -5,25 +5,23 @@ project ─ toolchain ─ load ⇄ Lisp ─ core ─ link ─ compose ─ verify
 
 from __future__ import annotations
 
-import errno
-import glob
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monolisp import __version__
-from monolisp.errors import DiskFull, NotStatic, OutputIsDirectory, OutputIsInput, OutputUnwritable
+from monolisp.errors import BadLock, OutputUnwritable
 from monolisp.inputs import Record, changes, read_record, record_of, write_record
 from monolisp.linkage.sizes import Sizes
 from monolisp.lock import FILE as LOCK
 from monolisp.lock import Lock, read_lock
 from monolisp.project import Project, embedded_files
-from monolisp.store import digest_of, locked
+from monolisp.publish import candidate, check_output, require_static
+from monolisp.store import digest_of
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolchain
@@ -139,7 +137,10 @@ def _toolchain_step(toolchain: Toolchain, there: bool) -> tuple[Step, ...]:
 def _libraries_step(lock: Path, project: Project, target: Target, machine: Machine) -> tuple[Step, ...]:
     """Libraries that are known to be needed, from the lock and the command line, and are not in the store."""
     program = project.default_name
-    names = [name for name, locked in read_lock(lock).items() if program in locked.programs]
+    try:
+        names = [name for name, locked in read_lock(lock).items() if program in locked.programs]
+    except BadLock:
+        return ()  # told when the build begins
     names += project.libraries
     if not names:
         return ()
@@ -185,14 +186,14 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
     watch = Stopwatch({})
     with watch.step("toolchain"):
         toolchain = ensure_toolchain(plan.toolchain, machine)
-    lock = {} if update else read_lock(plan.lock)
+    lock = _lock(plan, update)
     with (
         machine.store.workspace() as folder,
         candidate(plan.output, "core") as beside,
         Desk(_wishes(plan.project), toolchain, machine) as desk,
     ):
         with watch.step("libraries"):
-            desk.prepare(_locked(lock, plan))
+            desk.prepare([] if update else _locked(lock, plan))
         code = _earlier_code(plan)
         saved = Saved(beside if code else folder / "core", code)
         with watch.step("load"):
@@ -201,8 +202,19 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         foreign = replace(desk.foreign([*plan.project.exports, *loaded.exports]), certificates=certificates)
         output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
+    result = _finish(plan, machine, output, loaded, linked, foreign, watch)
     _keep_lock(plan, lock, foreign)
-    return _finish(plan, machine, output, loaded, linked, foreign, watch)
+    return result
+
+
+def _lock(plan: Plan, update: bool) -> Lock:
+    """The lock; one that cannot be read is made anew when that is asked for. Raises BadLock."""
+    try:
+        return read_lock(plan.lock)
+    except BadLock:
+        if update:
+            return {}
+        raise
 
 
 def _certificates() -> bytes:
@@ -237,7 +249,10 @@ def _keep_lock(plan: Plan, lock: Lock, foreign: Foreign) -> None:
     if lock or any(supply.recipe for supply in foreign.supplies):
         from monolisp.libraries.locking import keep_lock
 
-        keep_lock(plan.lock, lock, plan.project.default_name, _cookbook(plan.project), foreign.supplies)
+        try:
+            keep_lock(plan.lock, lock, plan.project.default_name, _cookbook(plan.project), foreign.supplies)
+        except OSError as error:
+            raise OutputUnwritable(path=plan.lock, reason=error.strerror or error) from error
 
 
 def _earlier_code(plan: Plan) -> Path | None:
@@ -303,6 +318,7 @@ def _finish(
     directories = {**loaded.directories}
     for name, seen in plan.earlier.directories.items() if plan.earlier else ():
         directories[name] = directories.get(name, frozenset()).union(seen.types)
+    files |= frozenset(map(str, foreign_files(plan.project)))
     without = (machine.store.root, plan.toolchain.path)
     told = {"entry": loaded.entry, "build_pathname": loaded.build_pathname}
     told |= {"toolchain": plan.toolchain.digest, "code": str(linked.path)}
@@ -314,6 +330,12 @@ def _finish(
     undefined = undefined_names(linked, plan.toolchain)
     warnings = loaded.warnings
     return Result(output, True, record.output.size, loaded.entry, digest, libraries, undefined, warnings, watch.seconds)
+
+
+def foreign_files(project: Project) -> list[Path]:
+    """What the linker and the C compiler read of the user's, and Lisp does not."""
+    headers = [path for folder in project.include for path in folder.rglob("*") if path.is_file()]
+    return [*headers, *(path for path, _ in project.archives)]
 
 
 def linked_libraries(program: Program, foreign: Foreign) -> dict[str, list[str]]:
@@ -342,55 +364,3 @@ def _final_output(plan: Plan, loaded: Loaded) -> Path:
         output = Path.cwd() / loaded.build_pathname
     check_output(output, (plan.project.directory / name for name in loaded.files))
     return output
-
-
-def check_output(output: Path, inputs: Iterable[Path]) -> None:
-    """Find out before minutes of work that the result could not be put there, or would take an input's place."""
-    if any(path.name == output.name and path.parent.resolve() == output.parent.resolve() for path in inputs):
-        raise OutputIsInput(path=output)
-    if not output.parent.is_dir():
-        raise OutputUnwritable(path=output, reason=f"there is no directory {output.parent}")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise OutputUnwritable(path=output, reason=f"the directory {output.parent} is not yours to write")
-    if output.is_dir():
-        raise OutputIsDirectory(path=output)
-
-
-@contextmanager
-def candidate(output: Path, stage: str) -> Iterator[Path]:
-    """A file beside `output` to make the executable in; whatever happens it does not stay under that name.
-
-    It is locked by its maker, so that what a killed build left there can be told apart and removed.
-    """
-    path = output.with_name(f".{output.name}.{os.getpid()}.{stage}")
-    try:
-        for left in output.parent.glob(f".{glob.escape(output.name)}.*.{stage}"):
-            with suppress(BlockingIOError, FileNotFoundError), locked(left, os.O_RDONLY):
-                left.unlink()
-        # Not opened for writing: the kernel refuses to run a file that is.
-        with locked(path, os.O_RDONLY | os.O_CREAT):
-            yield path
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(path=output.parent) from error
-        if error.filename is not None and Path(os.fsdecode(error.filename)).parent == output.parent:
-            raise OutputUnwritable(path=output, reason=error.strerror or error) from error
-        raise
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def require_static(path: Path, target: Target) -> None:
-    """Make `path` executable and judge it. Raises NotStatic with every finding."""
-    from monolisp.elf import verify
-
-    path.chmod(0o777 & ~_umask())
-    verdict = verify(path, target)
-    if not verdict.ok:
-        raise NotStatic(findings="; ".join(verdict.failures()))
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

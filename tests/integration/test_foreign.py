@@ -206,6 +206,40 @@ def test_absent(built: Callable[..., Path]) -> None:
     assert run([built(text, "--absent", "libown")]).out.strip() == ":UNDEFINED"
 
 
+def test_an_archive_that_changed(built: Callable[..., Path], archive: Archive) -> None:
+    archive("int add(int a, int b) { return a + b; }")
+    text = PLAIN + "(defun main () (print (add 1 2)))"
+    assert run([built(text, "--with-archive", "libown.a")]).out.strip() == "3"
+    archive("int add(int a, int b) { return a * 10 + b; }")
+    assert run([built(text, "--with-archive", "libown.a")]).out.strip() == "12"
+
+
+def test_names_that_end_with_numbers(built: Callable[..., Path], archive: Archive) -> None:
+    archive("int one(void) { return 1; }", "part1")
+    archive("int two(void) { return 2; }", "part2")
+    text = """
+(sb-alien:load-shared-object "libpart2.so")
+(sb-alien:load-shared-object "libpart1.so.4")
+(defun main ()
+  (print (list (sb-alien:alien-funcall (sb-alien:extern-alien "one" (function sb-alien:int)))
+               (sb-alien:alien-funcall (sb-alien:extern-alien "two" (function sb-alien:int))))))
+"""
+    program = built(text, "--with-archive", "libpart1.a", "--with-archive", "libpart2.a")
+    assert run([program]).out.strip() == "(1 2)"
+
+
+def test_places_that_may_not_be_looked_at(built: Callable[..., Path], archive: Archive) -> None:
+    archive()
+    text = f"""
+(or (ignore-errors (sb-alien:load-shared-object "/proc/1/root/lib/nothing.so"))
+    (ignore-errors (sb-alien:load-shared-object "/{"x" * 300}/libown.so"))
+    (sb-alien:load-shared-object "libown.so.3"))
+(sb-alien:define-alien-routine add sb-alien:int (a sb-alien:int) (b sb-alien:int))
+(defun main () (print (add 1 2)))
+"""
+    assert run([built(text, "--with-archive", "libown.a")]).out.strip() == "3"
+
+
 class TestErrors:
     """Each is one clear error, and nothing is left behind."""
 

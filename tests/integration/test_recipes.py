@@ -106,6 +106,43 @@ def test_headers_and_packages_are_found(monolisp: Monolisp, recipe: Recipe, tmp_
     assert run([tmp_path / "g"]).out.strip() == "7"
 
 
+def test_a_wrapper_that_needs_a_library(monolisp: Monolisp, recipe: Recipe, tmp_path: Path) -> None:
+    """cffi-grovel links a wrapper with -lgreet, Lisp never opens greet itself; and the next build does not make the
+    wrapper again."""
+    texts = {
+        "package": "(defpackage :g (:use :cl :cffi))",
+        "wrapper": '(in-package :g) (flag "-lgreet") (include "greet.h") (defwrapper "greet" :string)',
+        "main": "(in-package :g) (defvar *early* (greet)) (defun main () (write-line (greet)) (write-line *early*))",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.lisp").write_text(text, encoding="utf-8")
+    components = '((:file "package") (:cffi-wrapper-file "wrapper") (:file "main"))'
+    definition = '(defsystem "g" :defsystem-depends-on ("cffi-grovel") :serial t :entry-point "g::main"'
+    definition += f" :components {components})"
+    (tmp_path / "g.asd").write_text(definition, encoding="utf-8")
+    options = recipe()
+    for attempt in range(2):
+        (tmp_path / "monolisp.lock").unlink(missing_ok=True)
+        done = monolisp("build", "--always", *options)
+        assert done.code == 0, (attempt, done.err)
+        assert run([tmp_path / "g"]).out == f"hello from {tmp_path.name}\n" * 2
+
+
+def test_a_library_that_is_no_longer_used(monolisp: Monolisp, recipe: Recipe, tmp_path: Path) -> None:
+    options = recipe()
+    (tmp_path / "hello.lisp").write_text(PROGRAM, encoding="utf-8")
+    (tmp_path / "other.lisp").write_text(PROGRAM, encoding="utf-8")
+    assert monolisp("build", "hello.lisp", *options).code == 0
+    assert monolisp("build", "other.lisp", *options).code == 0
+    (tmp_path / "hello.lisp").write_text("(defun main () (print 1))", encoding="utf-8")
+    done = monolisp("build", "hello.lisp", *options)
+    assert done.code == 0, done.err
+    assert "linked" not in done.out
+    assert 'programs = ["other"]' in (tmp_path / "monolisp.lock").read_text(encoding="utf-8")
+    assert monolisp("build", "other.lisp", "--update", "--always", *options).code == 0
+    assert 'programs = ["other"]' in (tmp_path / "monolisp.lock").read_text(encoding="utf-8")
+
+
 def test_what_it_lists(monolisp: Monolisp, recipe: Recipe, tmp_path: Path) -> None:
     recipe()
     shown = monolisp("library", "list", "--recipes", "recipes", "--json")

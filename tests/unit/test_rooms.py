@@ -32,6 +32,7 @@ ORDER = (
     "libraries",
     "lisp",
     "link",
+    "publish",
     "build",
     "terminal",
     "options",

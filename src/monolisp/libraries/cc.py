@@ -7,6 +7,7 @@ A shared library becomes a static archive under the name that was asked for: the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from pathlib import Path
 _HEADER = re.compile(r"fatal error: '([^']+)' file not found")
 # What would let this machine's processor in, or means something to a dynamic linker only.
 _DROPPED = {"-m64", "-rdynamic", "-Wl,--export-dynamic", "-Wl,-E", "-march=native", "-mtune=native", "-mcpu=native"}
+# Through these the machine's own headers would come in.
+_LEAKS = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"}
 _SHARED = {"-shared", "-dynamiclib", "-bundle"}
 
 
@@ -43,10 +46,33 @@ def compile_c(configuration: dict[str, object], language: str, arguments: list[s
     arguments = [argument for argument in arguments if argument not in _DROPPED]
     if _SHARED & set(arguments):
         return make_archive(configuration, language, [word for word in arguments if word not in _SHARED])
-    for argument in arguments:
-        if re.fullmatch(r"-l\w.*", argument):
-            ask("library", f"lib{argument[2:]}.so")
-    return zig(configuration, language, without_libraries(arguments))
+    needed = libraries_of(arguments)
+    for name in needed:
+        ask("library", name)
+    code = zig(configuration, language, without_libraries(arguments))
+    if code == 0 and "-c" in arguments and "-o" in arguments:
+        note_needs(arguments[arguments.index("-o") + 1], needed)
+    return code
+
+
+def libraries_of(arguments: list[str]) -> list[str]:
+    return [f"lib{word[2:]}.so" for word in arguments if re.fullmatch(r"-l\w.*", word)]
+
+
+def notes_of(compiled: str) -> Path:
+    """Where the libraries that an object needs are kept: beside it, by what is in it, since objects are renamed."""
+    digest = hashlib.sha256(Path(compiled).read_bytes()).hexdigest()
+    return Path(compiled).parent / f".{digest[:32]}.libraries"
+
+
+def note_needs(compiled: str, needed: list[str]) -> None:
+    if needed and Path(compiled).is_file():
+        notes_of(compiled).write_text("\n".join(needed), encoding="utf-8")
+
+
+def needs_of(compiled: str) -> list[str]:
+    notes = notes_of(compiled) if Path(compiled).is_file() else None
+    return notes.read_text(encoding="utf-8").split() if notes is not None and notes.is_file() else []
 
 
 def without_libraries(arguments: list[str]) -> list[str]:
@@ -57,12 +83,13 @@ def without_libraries(arguments: list[str]) -> list[str]:
 def zig(configuration: dict[str, object], language: str, arguments: list[str]) -> int:
     """Compile, and again for as long as a header is missed that the desk can supply."""
     flags = configuration["flags"]
-    env = {**os.environ, **configuration["env"]}  # type: ignore[dict-item]
+    env = {name: value for name, value in os.environ.items() if name not in _LEAKS}
+    env.update(configuration["env"])  # type: ignore[call-overload]
     missed: set[str] = set()
     while True:
         command = [configuration["zig"], language, "-target", configuration["target"], *flags]  # type: ignore[misc]
         # -s: as in every link, or zig would compile another libc for this one.
-        done = subprocess.run([*command, *(ask("flags") or []), *arguments, "-s"], env=env, stderr=subprocess.PIPE)
+        done = subprocess.run([*command, *arguments, *(ask("flags") or []), "-s"], env=env, stderr=subprocess.PIPE)
         text = done.stderr.decode("utf-8", "replace")
         header = _HEADER.search(text)
         if done.returncode == 0 or not header or header[1] in missed or ask("header", header[1]) is None:
@@ -75,9 +102,11 @@ def make_archive(configuration: dict[str, object], language: str, arguments: lis
     output = arguments[arguments.index("-o") + 1] if "-o" in arguments else "a.out"
     objects = [word for word in arguments if word.endswith((".o", ".a")) and word != output]
     sources = [word for word in arguments if word.endswith((".c", ".cc", ".cpp", ".cxx")) and word != output]
-    for word in arguments:
-        if re.fullmatch(r"-l\w.*", word):
-            ask("library", f"lib{word[2:]}.so")
+    needed = [*libraries_of(arguments), *(name for word in objects for name in needs_of(word))]
+    for name in needed:
+        ask("library", name)
+    # For builds to come, in which this archive is not made again.
+    Path(f"{output}.libraries").write_text("\n".join(needed), encoding="utf-8")
     for source in sources:
         rest = [word for word in arguments if word not in sources and word not in objects]
         place = rest.index("-o") if "-o" in rest else len(rest)

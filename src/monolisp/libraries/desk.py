@@ -38,7 +38,7 @@ class Desk:
         self._toolchain = toolchain
         self._together = Together(machine.runner)
         self._machine = replace(machine, runner=self._together)
-        self._folder = _private_folder(machine.environ.get("TMPDIR", "/tmp"))
+        self._folder = _private_folder(machine.environ.get("TMPDIR") or "/tmp")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.where: Callable[[], tuple[str, str]] = lambda: ("", "")
@@ -55,7 +55,11 @@ class Desk:
         return self._folder / "desk"
 
     def __enter__(self) -> Desk:
-        self._socket.bind(str(self.address))
+        try:
+            self._socket.bind(str(self.address))
+        except OSError as error:
+            remove_tree(self._folder)
+            raise TemporaryUnusable(path=self.address, reason=error.strerror or error) from error
         self._socket.listen()
         self._thread.start()
         return self

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-FOLDER = Path(__file__).parent / "fixes"
+from monolisp.libraries.wishes import FIXES
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Fix:
 @cache
 def fixes() -> tuple[Fix, ...]:
     found = []
-    for path in sorted(FOLDER.glob("*.toml")):
+    for path in sorted(FIXES.glob("*.toml")):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        cflags = tuple(flag.replace("{fixes}", str(FOLDER)) for flag in table["cflags"])
+        cflags = tuple(flag.replace("{fixes}", str(FIXES)) for flag in table["cflags"])
         found.append(Fix(tuple(table["systems"]), table["why"], cflags))
     return tuple(found)
 

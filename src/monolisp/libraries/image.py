@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.elf.layout import PT_LOAD, PT_TLS, STT_OBJECT
-from monolisp.elf.reader import SHN_UNDEF, STB_GLOBAL, STB_WEAK, STT_FUNC, STT_NOTYPE, Elf, mapped
+from monolisp.elf.reader import SHN_UNDEF, STB_GLOBAL, STB_WEAK, STT_FUNC, STT_NOTYPE, STV_DEFAULT, Elf, mapped
 from monolisp.errors import LinkFailed, UnlinkableArchive
 from monolisp.linkage.archive import MAGIC, members
 from monolisp.process import Command, Runner
@@ -39,7 +39,7 @@ def addresses(program: Path) -> dict[str, int]:
                 continue
             if symbol.bind in (STB_GLOBAL, STB_WEAK):
                 found[symbol.name] = symbol.value
-            else:
+            elif symbol.visibility != STV_DEFAULT:  # global in its object, and hidden: no function of one file alone
                 found.setdefault(symbol.name, symbol.value)
     return found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from monolisp.errors import BadRecipe
 from monolisp.libraries.recipe import Cookbook, Recipe
 from monolisp.store import digest_of
 from monolisp.target import Target
@@ -16,7 +17,7 @@ from monolisp.toolchain.zig import pin_text
 KIND = "libraries"
 FACTS = "library.json"
 # Our own code that decides what a library holds: another content is another library.
-_BUILDERS = ("flags.py", "workshop.py", "systems.py")
+_BUILDERS = ("flags.py", "workshop.py", "systems.py", "../linkage/names.py")
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,16 @@ class Library:
 def library_digest(recipe: Recipe, book: Cookbook, target: Target) -> str:
     """The address of a library: a hash over everything that goes into it. SBCL is none of that."""
     builders = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _BUILDERS}
-    ours = {name: (recipe.folder / name).read_text(encoding="utf-8") for name in recipe.ours}
+    ours = {name: _text(recipe.folder / name, recipe) for name in recipe.ours}
     depends = {name: library_digest(book.find(name), book, target) for name in recipe.depends}
     return digest_of(["library", recipe.text, ours, depends, pin_text(), target.triple, builders])
+
+
+def _text(path: Path, recipe: Recipe) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRecipe(file=f"recipes/{recipe.name}.toml", reason=f"ours: {path.name}: {error}") from error
 
 
 def library_at(recipe: Recipe, book: Cookbook, target: Target, root: Path) -> Library:

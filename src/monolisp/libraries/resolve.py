@@ -27,6 +27,12 @@ def stems(name: str) -> list[str]:
     return list(dict.fromkeys(part for part in (plain, without) if part))
 
 
+def is_spelling(asked: str, name: str) -> bool:
+    """Whether the library `asked` for is the one that somebody calls `name`: with or without ending and version, but a
+    number that belongs to the name counts (libpart2.so is not libpart1)."""
+    return asked == name or (stems(name)[:1] != [] and stems(name)[0] in stems(asked))
+
+
 def is_libc(name: str) -> bool:
     return any(stem in _LIBC for stem in stems(name))
 

@@ -4,13 +4,22 @@ an image for the running build runtime, and remembers it for the link."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from monolisp.libraries.ensure import ensure_libraries
 from monolisp.libraries.fixes import cflags_for
 from monolisp.libraries.image import addresses, end_of, link_image
 from monolisp.libraries.recipe import Cookbook, Recipe
-from monolisp.libraries.resolve import by_header, by_package, by_soname, is_foreign_to_linux, is_libc, nearest, stems
+from monolisp.libraries.resolve import (
+    by_header,
+    by_package,
+    by_soname,
+    is_foreign_to_linux,
+    is_libc,
+    is_spelling,
+    nearest,
+)
 from monolisp.libraries.supply import Foreign, Supply, archive_supply, library_supply
 from monolisp.libraries.wishes import Wishes
 from monolisp.linkage.archive import MAGIC
@@ -37,16 +46,20 @@ class Supplier:
         self._toolchain = toolchain
         self._machine = machine
         self._supplies: dict[str, Supply] = {}
-        self._images: dict[str, list[Path]] = {}
+        self._images: dict[str, Path] = {}
         self._mapped: list[Path] = []
         self._asked: dict[str, str] = {}
+        # Recipes that the program or its builder asked for; a lock only has them at hand.
+        self._wanted: set[str] = set(wishes.recipes)
         self._missed: dict[str, tuple[str, str]] = {}
         self._headers: dict[str, tuple[str, str]] = {}
 
     def foreign(self, exports: Sequence[str]) -> Foreign:
         """What the program turned out to need. Recipes come in link order, behind what may need them."""
         own = [supply for supply in self._supplies.values() if supply.recipe is None]
-        recipes = [supply.recipe for supply in self._supplies.values() if supply.recipe is not None]
+        # An archive that a build made earlier may need what only its own compilation asked for.
+        wanted = self._wanted if not own else set(self._supplies)
+        recipes = [name for name in self._supplies if name in wanted and self._supplies[name].recipe is not None]
         libraries = [self._supplies[recipe.name] for recipe in self.book.ordered(recipes)]
         return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
 
@@ -75,7 +88,9 @@ class Supplier:
                 self._missed[name] = self.where()
             return "-it is not inside this static program, and no recipe answers to it"
         self._asked[name] = self._supplies[label].label
-        return "+" + "\t".join(map(str, self._images[label]))
+        # An image may refer to any that came before it, whatever those were asked for.
+        end = self._mapped.index(self._images[label]) + 1
+        return "+" + "\t".join(map(str, self._mapped[:end]))
 
     def header(self, name: str) -> str:
         recipe = by_header(name, self.book)
@@ -90,6 +105,7 @@ class Supplier:
     def _supplied_recipe(self, recipe: Recipe | None, paths: Callable[[Supply], Sequence[Path]]) -> str:
         if recipe is None:
             return "-no recipe answers to it"
+        self._wanted.add(recipe.name)
         self._supply(recipe)
         needed = [self._supplies[other.name] for other in self.book.ordered([recipe.name])]
         return "+" + "\t".join(str(path) for supply in needed for path in paths(supply))
@@ -110,18 +126,23 @@ class Supplier:
             self._supply(self.book.ordered([name])[0])
 
     def _is_absent(self, name: str) -> bool:
-        without = {stem for entry in self._wishes.absent for stem in (entry, *stems(entry))}
-        return name in without or any(stem in without for stem in stems(name))
+        return any(is_spelling(name, entry) for entry in self._wishes.absent)
 
     def _find(self, name: str) -> str | None:
-        """The label of the supply that answers to the library `name`, supplied now."""
+        """The key of the supply that answers to the library `name`, supplied now."""
         for path, soname in self._wishes.archives:
-            if name in (soname, str(path)) or set(stems(name)) & set(stems(soname)):
+            if name == str(path) or is_spelling(name, soname):
                 return self._supply_archive(path, soname)
-        if "/" in name and Path(name).is_file() and _is_archive(Path(name)):
-            return self._supply_archive(Path(name).absolute(), self._label(Path(name).absolute()))
+        if "/" in name and _is_archive(Path(name)):
+            path = Path(name).absolute()
+            for needed in _needed_by(path):
+                self.library(needed)
+            return self._supply_archive(path, self._label(path))
         recipe = by_soname(name, self.book)
-        return self._supply(recipe) if recipe is not None else None
+        if recipe is None:
+            return None
+        self._wanted.add(recipe.name)
+        return self._supply(recipe)
 
     def _supply(self, recipe: Recipe) -> str:
         if recipe.name not in self._supplies:
@@ -130,26 +151,26 @@ class Supplier:
                 if library.name not in self._supplies:
                     self._supplies[library.name] = library_supply(library)
                     self._map(library.name)
-            self._images[recipe.name] = [path for library in reversed(libraries) for path in self._images[library.name]]
         return recipe.name
 
     def _label(self, path: Path) -> str:
         """What an archive that the build itself made is called: its file's name, where that tells it apart."""
-        taken = self._supplies.get(path.name)
-        return path.name if taken is None or taken.archives == (path,) else str(path)
+        taken = {supply.label for key, supply in self._supplies.items() if key != str(path)}
+        return path.name if path.name not in taken else str(path)
 
     def _supply_archive(self, path: Path, label: str) -> str:
-        if label not in self._supplies:
-            self._supplies[label] = archive_supply(path, label, self._wishes.include, self._toolchain.target)
-            self._map(label)
-        return label
+        key = str(path)
+        if key not in self._supplies:
+            self._supplies[key] = archive_supply(path, label, self._wishes.include, self._toolchain.target)
+            self._map(key)
+        return key
 
     def _map(self, label: str) -> None:
         """Link the image of a supply behind the last one, unless the store has it."""
         supply = self._supplies[label]
         base = end_of(self._mapped[-1]) if self._mapped else _FIRST
         before = [path.parent.name for path in self._mapped]
-        digest = digest_of(["image", self._toolchain.digest, supply.digest, base, before])
+        digest = digest_of(["image", _maker(), self._toolchain.digest, supply.digest, base, before])
         zig = find_zig(self._machine.store, self._machine.path)
         target = self._toolchain.target
 
@@ -164,9 +185,27 @@ class Supplier:
             link_image(supply.archives, base, known, helpers, output, target, zig, self._machine.runner)
 
         self._mapped.append(self._machine.store.entry("images", digest, make) / "image")
-        self._images[label] = [self._mapped[-1]]
+        self._images[label] = self._mapped[-1]
+
+
+@cache
+def _maker() -> str:
+    """Our own code that decides what an image holds."""
+    return (Path(__file__).parent / "image.py").read_text(encoding="utf-8")
 
 
 def _is_archive(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(len(MAGIC)) == MAGIC
+    """Whether there is an archive; what cannot be looked at is none, as for any loader."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def _needed_by(archive: Path) -> list[str]:
+    """The libraries that the C compiler was told to link with this one: cc.py keeps them beside it."""
+    try:
+        return Path(f"{archive}.libraries").read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return []

@@ -8,6 +8,8 @@ from pathlib import Path
 # The recipes that come with monolisp.
 RECIPES = Path(__file__).parent / "recipes"
 
+FIXES = Path(__file__).parent / "fixes"
+
 
 @dataclass(frozen=True)
 class Wishes:

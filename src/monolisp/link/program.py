@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from monolisp.errors import LinkFailed, MissingInArchive, MonolispError, SymbolClash
@@ -61,7 +62,7 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchai
         sources["ca.c"] = c_source("ca.c")
     supplied = [supply.digest for supply in foreign.supplies]
     bundle = hashlib.sha256(foreign.certificates or b"").hexdigest()
-    digest = digest_of(["program", toolchain.digest, sources, supplied, bundle, _C_THREAD_STACK])
+    digest = digest_of(["program", _maker(), toolchain.digest, sources, supplied, bundle])
 
     def make(directory: Path) -> None:
         zig = find_zig(machine.store, machine.path)
@@ -77,6 +78,12 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchai
         os.truncate(program, -(-program.stat().st_size // target.core_alignment) * target.core_alignment)
 
     return Program(machine.store.entry("programs", digest, make) / "program", linkage)
+
+
+@cache
+def _maker() -> str:
+    """Our own code that decides how a program is linked."""
+    return Path(__file__).read_text(encoding="utf-8")
 
 
 def exported(patterns: Sequence[str], providers: Mapping[str, Mapping[str, str]]) -> list[str]:

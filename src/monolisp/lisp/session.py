@@ -10,7 +10,7 @@ from pathlib import Path
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted, NoHeader, NoRecipeFor
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
-from monolisp.libraries.wishes import RECIPES
+from monolisp.libraries.wishes import FIXES, RECIPES
 from monolisp.lisp.ear import Ear
 from monolisp.lisp.events import Event, death_of, failure_of
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
@@ -102,7 +102,7 @@ def _surroundings(project: Project, toolchain: Toolchain, machine: Machine, desk
         "CC": "cc",
         "CXX": "c++",
         "CL_SOURCE_REGISTRY": registry,
-        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain, recipes_digest(project))),
+        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain, headers_digest(project))),
     }
 
 
@@ -228,10 +228,14 @@ def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
     return files, directories
 
 
-def recipes_digest(project: Project) -> str:
-    """What headers may say depends on recipes: with other ones, groveled files are compiled anew."""
-    paths = [path for folder in (RECIPES, *project.recipes) for path in sorted(folder.glob("*.toml"))]
-    return digest_of(["recipes", [path.read_text(encoding="utf-8") for path in paths]])
+def headers_digest(project: Project) -> str:
+    """What C headers say depends on recipes, fixes and the user's own: with other ones groveled files are compiled
+    anew."""
+    folders = (RECIPES, FIXES, *project.recipes)
+    paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in (".toml", ".h")]
+    paths += [path for folder in project.include for path in sorted(folder.rglob("*")) if path.is_file()]
+    texts = [path.read_bytes().decode("utf-8", "surrogateescape") for path in paths]
+    return digest_of(["headers", texts, list(map(str, project.include))])
 
 
 def fasl_area(store: Store, toolchain: Toolchain, recipes: str) -> Path:
