@@ -54,7 +54,7 @@ def monolisp(toolchain: Path, tmp_path: Path) -> Monolisp:
     """The command, in a directory of the test's own."""
 
     def call(*arguments: str | Path, cwd: Path = tmp_path, env: Mapping[str, str] | None = None) -> Ended:
-        return run([sys.executable, "-m", "monolisp", *arguments], cwd=cwd, timeout=300, **(env or {}))
+        return run([sys.executable, "-m", "monolisp", *arguments], cwd=cwd, timeout=1200, **(env or {}))
 
     return call
 
