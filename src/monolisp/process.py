@@ -168,5 +168,12 @@ def _groups(sessions: Collection[int]) -> set[int]:
     return groups
 
 
+def tail_of(log: Path, begin: int) -> str:
+    """The last lines of what a command wrote to the log, from the byte `begin` on."""
+    with log.open("rb") as stream:
+        stream.seek(max(begin, log.stat().st_size - 4000))
+        return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-20:])
+
+
 def _shown(command: Command) -> str:
     return " ".join(str(part) for part in command.argv)[:200]

@@ -17,7 +17,7 @@ class Expected:
 
 
 class Progress(Protocol):
-    """Told what happens during long work. Every method may be called from one thread only."""
+    """Told what happens during long work. `note` may come from another thread than the stages do."""
 
     def plan(self, what: str, stages: Sequence[Expected]) -> None:
         """Stages to come, of building `what`; some run side by side."""

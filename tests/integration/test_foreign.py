@@ -243,11 +243,6 @@ def test_places_that_may_not_be_looked_at(built: Callable[..., Path], archive: A
 class TestErrors:
     """Each is one clear error, and nothing is left behind."""
 
-    @staticmethod
-    def of(done: object, tmp_path: Path) -> str:
-        assert not (tmp_path / "program").exists()
-        return done.err  # type: ignore[attr-defined, no-any-return]
-
     def test_no_recipe(self, monolisp: Monolisp, tmp_path: Path) -> None:
         (tmp_path / "want.asd").write_text('(defsystem "want" :components ((:file "want")))', encoding="utf-8")
         text = '(sb-alien:load-shared-object "libsqlte3.so.0") (defun main ())'

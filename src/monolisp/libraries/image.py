@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.elf.layout import PT_LOAD, PT_TLS, STT_OBJECT
+from monolisp.elf.layout import PT_LOAD, PT_TLS, SHN_ABS, STT_OBJECT
 from monolisp.elf.reader import SHN_UNDEF, STB_GLOBAL, STB_WEAK, STT_FUNC, STT_NOTYPE, STV_DEFAULT, Elf, mapped
 from monolisp.errors import LinkFailed, UnlinkableArchive
 from monolisp.linkage.archive import MAGIC, members
@@ -21,7 +21,6 @@ from monolisp.target import Target
 from monolisp.toolchain.zig import Zig
 
 MISSING = "monolisp_missing"
-_SHN_ABS = 0xFFF1
 _GAP = 1 << 20
 # What the linker itself defines in every image.
 _LINKERS = frozenset(
@@ -35,7 +34,7 @@ def addresses(program: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     with mapped(program) as view:
         for symbol in Elf.parse(view, str(program)).symbols():
-            if symbol.shndx in (SHN_UNDEF, _SHN_ABS) or symbol.type not in (STT_NOTYPE, STT_OBJECT, STT_FUNC):
+            if symbol.shndx in (SHN_UNDEF, SHN_ABS) or symbol.type not in (STT_NOTYPE, STT_OBJECT, STT_FUNC):
                 continue
             if symbol.bind in (STB_GLOBAL, STB_WEAK):
                 found[symbol.name] = symbol.value
@@ -89,9 +88,9 @@ def link_image(
     target: Target,
     zig: Zig,
     runner: Runner,
-) -> list[str]:
+) -> None:
     """Link all of `archives` at the address `base` into `output`; `known` are the addresses they may refer to and
-    `helpers` archives that supply the compiler's own functions. Returns the names that nothing defines.
+    `helpers` archives that supply the compiler's own functions.
 
     Raises LinkFailed, UnlinkableArchive, BadElf.
     """
@@ -113,7 +112,6 @@ def link_image(
     if done.returncode != 0:
         raise LinkFailed(reason=done.text[-2000:])
     _check(output, archives, target)
-    return missing
 
 
 def _is_linkers(name: str) -> bool:

@@ -46,8 +46,8 @@ class Supplier:
         self._toolchain = toolchain
         self._machine = machine
         self._supplies: dict[str, Supply] = {}
+        # Key of a supply → its image, in the order of their addresses.
         self._images: dict[str, Path] = {}
-        self._mapped: list[Path] = []
         self._asked: dict[str, str] = {}
         # Recipes that the program or its builder asked for; a lock only has them at hand.
         self._wanted: set[str] = set(wishes.recipes)
@@ -61,7 +61,7 @@ class Supplier:
         wanted = self._wanted if not own else set(self._supplies)
         recipes = [name for name in self._supplies if name in wanted and self._supplies[name].recipe is not None]
         libraries = [self._supplies[recipe.name] for recipe in self.book.ordered(recipes)]
-        return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))), tuple(self._missed))
+        return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))))
 
     def missed_header(self, file: str) -> tuple[str, str, str] | None:
         """A header that C of the Lisp file `file` lacked: its name, and the system and file."""
@@ -82,15 +82,15 @@ class Supplier:
         if is_libc(name) or self._is_absent(name):
             self._asked[name] = ""
             return "+"
-        label = self._find(name)
-        if label is None:
+        key = self._find(name)
+        if key is None:
             if not is_foreign_to_linux(name):
                 self._missed[name] = self.where()
             return "-it is not inside this static program, and no recipe answers to it"
-        self._asked[name] = self._supplies[label].label
+        self._asked[name] = self._supplies[key].label
         # An image may refer to any that came before it, whatever those were asked for.
-        end = self._mapped.index(self._images[label]) + 1
-        return "+" + "\t".join(map(str, self._mapped[:end]))
+        images = list(self._images.values())
+        return "+" + "\t".join(map(str, images[: images.index(self._images[key]) + 1]))
 
     def header(self, name: str) -> str:
         recipe = by_header(name, self.book)
@@ -165,18 +165,19 @@ class Supplier:
             self._map(key)
         return key
 
-    def _map(self, label: str) -> None:
+    def _map(self, key: str) -> None:
         """Link the image of a supply behind the last one, unless the store has it."""
-        supply = self._supplies[label]
-        base = end_of(self._mapped[-1]) if self._mapped else _FIRST
-        before = [path.parent.name for path in self._mapped]
+        supply = self._supplies[key]
+        mapped = list(self._images.values())
+        base = end_of(mapped[-1]) if mapped else _FIRST
+        before = [path.parent.name for path in mapped]
         digest = digest_of(["image", _maker(), self._toolchain.digest, supply.digest, base, before])
         zig = find_zig(self._machine.store, self._machine.path)
         target = self._toolchain.target
 
         def make(directory: Path) -> None:
             known: dict[str, int] = {}
-            for image in reversed(self._mapped):
+            for image in reversed(mapped):
                 known |= addresses(image)
             # libc's own names are libc's: memory that it gives must not be freed by another malloc.
             known |= addresses(self._toolchain.build_runtime)
@@ -184,8 +185,7 @@ class Supplier:
             output = directory / "image"
             link_image(supply.archives, base, known, helpers, output, target, zig, self._machine.runner)
 
-        self._mapped.append(self._machine.store.entry("images", digest, make) / "image")
-        self._images[label] = self._mapped[-1]
+        self._images[key] = self._machine.store.entry("images", digest, make) / "image"
 
 
 @cache

@@ -31,12 +31,11 @@ class Supply:
 class Foreign:
     """What a loaded program needs of the foreign world: `supplies` in link order, each name by which it asked for a
     library → the label of what answered (empty: libc, or nothing on purpose), the symbols it looks up by name while
-    it runs, what it asked for in vain, and certificates (PEM) that go inside."""
+    it runs, and certificates (PEM) that go inside."""
 
     supplies: tuple[Supply, ...] = ()
     asked: Mapping[str, str] = field(default_factory=dict)
     exports: tuple[str, ...] = ()
-    missed: tuple[str, ...] = ()
     certificates: bytes | None = None
 
 

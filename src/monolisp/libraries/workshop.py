@@ -19,12 +19,11 @@ from monolisp.libraries.flags import CFLAGS, COMPILERS
 from monolisp.libraries.library import FACTS, Library
 from monolisp.libraries.recipe import Recipe
 from monolisp.linkage.names import names_in
-from monolisp.process import Command, Runner
+from monolisp.process import Command, Runner, tail_of
 from monolisp.target import Target
+from monolisp.toolchain.build import EPOCH
 from monolisp.toolchain.zig import STRIPPED, Zig
 
-# The moment that a build is stamped with, in seconds since the epoch: the same for everyone.
-_EPOCH = "1700000000"
 _PREFIX = "/usr"
 
 
@@ -89,7 +88,7 @@ class Workshop:
             "PKG_CONFIG": "pkg-config",
             "PKG_CONFIG_LIBDIR": ":".join(str(library.packages) for library in self.depends),
             "PKG_CONFIG_PATH": "",
-            "SOURCE_DATE_EPOCH": _EPOCH,
+            "SOURCE_DATE_EPOCH": str(EPOCH),
             **own,
         }
 
@@ -100,7 +99,7 @@ class Workshop:
         done = self.runner(Command(filled, self.env, cwd=self.tree / directory, log=self.log))
         if done.returncode != 0:
             raise LibraryFailed(
-                library=self.recipe, command=shlex.join(filled)[:300], tail=_tail(self.log, begin), log=self.log
+                library=self.recipe, command=shlex.join(filled)[:300], tail=tail_of(self.log, begin), log=self.log
             )
 
 
@@ -158,9 +157,8 @@ def keep(shop: Workshop, into: Path) -> None:
     for name in ("include", "lib"):
         (shop.installed / name).mkdir(parents=True, exist_ok=True)
         (shop.installed / name).rename(into / name)
-    for extra in ("share", "lib64"):
-        if extra == "lib64" and (shop.installed / extra).is_dir():
-            shutil.copytree(shop.installed / extra, into / "lib", dirs_exist_ok=True)
+    if (shop.installed / "lib64").is_dir():
+        shutil.copytree(shop.installed / "lib64", into / "lib", dirs_exist_ok=True)
     for package in (*into.glob("lib/pkgconfig/*.pc"), *shop.installed.glob("share/pkgconfig/*.pc")):
         (into / "lib" / "pkgconfig").mkdir(exist_ok=True)
         _relocate(package, into / "lib" / "pkgconfig" / package.name, shop.depends)
@@ -215,10 +213,3 @@ def _add_ours(shop: Workshop, into: Path) -> None:
             shop.run(["ar", "rcs", str(archive), output])
         else:
             shutil.copyfile(shop.recipe.folder / name, folder / name)
-
-
-def _tail(log: Path, begin: int) -> str:
-    """The last lines of what a command wrote to the log."""
-    with log.open("rb") as stream:
-        stream.seek(max(begin, os.fstat(stream.fileno()).st_size - 4000))
-        return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-20:])

@@ -21,7 +21,7 @@
                         (note-name name)
                         (funcall function name))))
 
-(defvar *cffi-watched* nil)
+(defvar *cffi-watched* nil "True once CFFI was seen; :LENT when it has a compiler macro of ours.")
 
 (defun watch-cffi ()
   "Once CFFI is there: a name that is written in a call of FOREIGN-SYMBOL-POINTER is noted when that code is loaded."
@@ -29,7 +29,8 @@
     (when (and function (fboundp function))
       (setf *cffi-watched* t)
       (unless (compiler-macro-function function)
-        (setf (compiler-macro-function function)
+        (setf *cffi-watched* :lent
+              (compiler-macro-function function)
               (lambda (form environment)
                 (declare (ignore environment))
                 (if (and (stringp (second form)) (not (eq (first form) 'funcall)))
@@ -38,7 +39,7 @@
                     form)))))))
 
 (defun unwatch-cffi ()
-  (when *cffi-watched*
+  (when (eq *cffi-watched* :lent)
     (let ((function (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI")))
       (setf (compiler-macro-function function) nil))))
 

@@ -19,7 +19,7 @@ from monolisp.errors import DiskFull, StageFailed
 from monolisp.linkage.names import Kind, names_in
 from monolisp.linkage.sources import c_source
 from monolisp.linkage.table import OURS, WITHHELD, everything_table
-from monolisp.process import Command, Runner, Together
+from monolisp.process import Command, Runner, Together, tail_of
 from monolisp.progress import Progress
 from monolisp.sources.unpack import unpack
 from monolisp.stages import Needs, expected, run_stages
@@ -91,7 +91,7 @@ class Workshop:
         begin = log.stat().st_size if log.exists() else 0
         done = self.runner(Command(argv, {**self.env, **env}, cwd=cwd or self.tree, log=log))
         if done.returncode != 0:
-            tail = _tail(log, begin)
+            tail = tail_of(log, begin)
             if os.strerror(errno.ENOSPC) in tail:
                 raise DiskFull(path=self.work)
             raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=tail, log=log)
@@ -233,10 +233,3 @@ def install(shop: Workshop, into: Path) -> None:
 
 def _words(argv: Sequence[str | Path]) -> str:
     return shlex.join(str(part) for part in argv)
-
-
-def _tail(log: Path, begin: int) -> str:
-    """The last lines of what a command wrote to the log."""
-    with log.open("rb") as stream:
-        stream.seek(max(begin, log.stat().st_size - 4000))
-        return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-20:])
