@@ -14,16 +14,17 @@
 (sb-alien:define-alien-routine "free" sb-alien:void (memory sb-sys:system-area-pointer))
 
 (defun exercise ()
-  "Allocate in all sizes, write, and free in another order."
-  (let ((blocks (loop for size from 1 to 200000 by 997 collect (cons size (mi-zalloc size)))))
-    (loop for (size . memory) in blocks
-          do (check "usable size" (<= size (mi-usable-size memory)) t)
-             (check "the last octet" (sb-sys:sap-ref-8 memory (1- size)) 0)
-             (setf (sb-sys:sap-ref-8 memory 0) 255
-                   (sb-sys:sap-ref-8 memory (1- size)) 255))
-    (loop for (nil . memory) in (reverse blocks)
-          do (mi-free memory))
-    t))
+  "Allocate in all sizes, fill, look at every octet again, and free in another order."
+  (loop for round from 1 to 20
+        for blocks = (loop for size from 1 to 60000 by 997 collect (cons size (mi-zalloc size)))
+        do (loop for (size . memory) in blocks
+                 do (check "usable size" (<= size (mi-usable-size memory)) t)
+                    (check "zeros" (loop for i below size always (zerop (sb-sys:sap-ref-8 memory i))) t)
+                    (loop for i below size do (setf (sb-sys:sap-ref-8 memory i) round)))
+           (loop for (size . memory) in (reverse blocks)
+                 do (check "what was written" (loop for i below size always (= round (sb-sys:sap-ref-8 memory i))) t)
+                    (mi-free memory)))
+  t)
 
 (defun main ()
   (exercise)
