@@ -107,7 +107,8 @@ def shared_sqlite(folder: Path) -> Path:
         quiet([part.replace("build-cc", "cc -O1") for part in step.run], folder / "sqlite")
     (folder / "lib").mkdir()
     output = str(folder / "lib" / "libsqlite3.so.0")
-    flags = ["-O2", "-fPIC", "-shared", *recipe.build.cflags]
+    options = [flag for flag in recipe.build.cflags if flag.startswith("-D")]
+    flags = ["-O2", "-fPIC", "-shared", *options]
     quiet(["cc", *flags, "sqlite3.c", "-o", output, "-lm"], folder / "sqlite")
     return folder / "lib"
 

@@ -339,9 +339,9 @@ def foreign_files(project: Project) -> list[Path]:
 
 
 def linked_libraries(program: Program, foreign: Foreign) -> dict[str, list[str]]:
-    """Label → names asked for, of every library that something in the executable came from or was asked for."""
-    origins = {entry.origin for entry in program.linkage}
-    used = [supply for supply in foreign.supplies if supply.label in origins or supply.label in foreign.asked.values()]
+    """Label → names asked for, of every library that something of is in the executable or that was asked for."""
+    asked = set(foreign.asked.values())
+    used = [supply for supply in foreign.supplies if supply in program.supplies or supply.label in asked]
     return {
         supply.label: sorted(name for name, label in foreign.asked.items() if label == supply.label) for supply in used
     }

@@ -43,6 +43,25 @@ def test_a_recipe(name: str, monolisp: Monolisp, tmp_path: Path) -> None:
     assert (ended.code, ended.out.splitlines()[-1:]) == (0, [f"{name} ok"]), ended.out + ended.err
 
 
+ALLOCATIONS = """
+(sb-alien:load-shared-object "libsqlite3.so.0")
+(sb-alien:define-alien-routine "sqlite3_malloc" sb-sys:system-area-pointer (size sb-alien:int))
+(sb-alien:define-alien-routine "malloc" sb-sys:system-area-pointer (size sb-alien:unsigned-long))
+(sb-alien:define-alien-routine "mi_is_in_heap_region" (sb-alien:boolean 8) (memory sb-sys:system-area-pointer))
+(defun main ()
+  (format t "~a ~a~%" (mi-is-in-heap-region (sqlite3-malloc 100)) (mi-is-in-heap-region (malloc 100))))
+"""
+
+
+def test_a_library_that_another_needs_is_told_and_does_not_replace_malloc(monolisp: Monolisp, tmp_path: Path) -> None:
+    (tmp_path / "allocations.lisp").write_text(ALLOCATIONS)
+    done = monolisp("build", "allocations.lisp")
+    assert done.code == 0, done.err
+    assert "sqlite" in done.out
+    assert "mimalloc" in done.out
+    assert run([tmp_path / "allocations"]).out == "T NIL\n"
+
+
 @pytest.fixture
 def sbcl_source(tmp_path: Path) -> Path:
     """The pinned source of SBCL, unpacked."""

@@ -29,7 +29,7 @@ class Library:
     digest: str
     path: Path
     archives: tuple[Path, ...]
-    before_libc: bool = False
+    before_libc: tuple[Path, ...] = ()
 
     @property
     def include(self) -> Path:
@@ -69,5 +69,5 @@ def library_at(recipe: Recipe, book: Cookbook, target: Target, root: Path) -> Li
     """The library of `recipe` in the store at `root`, whether it is there or not."""
     digest = library_digest(recipe, book, target)
     path = root / KIND / digest
-    archives = tuple(path / "lib" / name for name in recipe.archives)
-    return Library(recipe.name, recipe.version, digest, path, archives, recipe.before_libc)
+    archives, first = (tuple(path / "lib" / name for name in names) for names in (recipe.archives, recipe.before_libc))
+    return Library(recipe.name, recipe.version, digest, path, archives, first)

@@ -66,8 +66,8 @@ class Recipe:
     `sonames` are what loaders call it, without ending and version ("libssl"); `headers` and `packages` (pkg-config
     names) are what C asks for; `archives` are the files in lib/ that must come out, in link order; `depends` are other
     recipes; `tools` are programs that its build needs beside C compiler, sh and make; `ours` are C files beside the
-    recipe that are compiled into the last archive, in the place of the members `replaced`; `before_libc` says that its
-    functions go before libc's of the same name in a finished executable.
+    recipe that are compiled into the last archive, in the place of the members `replaced`; `before_libc` are
+    those of the archives whose functions take the place of libc's, in programs that ask for this very library.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Recipe:
     tools: tuple[str, ...]
     ours: tuple[str, ...]
     replaced: tuple[str, ...]
-    before_libc: bool
+    before_libc: tuple[str, ...]
     seconds: float
     source: Pin | None
     build: Build
@@ -154,10 +154,9 @@ def read_recipe(path: Path) -> Recipe:
     return parse_recipe(path.stem, path.read_text(encoding="utf-8"), path.parent)
 
 
-_LISTS = ("sonames", "headers", "packages", "archives", "depends", "tools", "ours", "replaced")
+_LISTS = ("sonames", "headers", "packages", "archives", "depends", "tools", "ours", "replaced", "before_libc")
 _KEYS = {
     "summary": str,
-    "before_libc": bool,
     "seconds": (int, float),
     "source": dict,
     "build": dict,
@@ -203,13 +202,15 @@ def parse_recipe(name: str, text: str, folder: Path = FOLDER) -> Recipe:
         faults.append(f"build.system must be one of {', '.join(_SYSTEMS)}")
     if "source" not in table and build.get("system") != "libcxx":
         faults.append("source is missing")
+    if not faults:
+        strange = set(table.get("before_libc", ())) - set(table["archives"])
+        faults += [f"before_libc: {name} is not among the archives" for name in sorted(strange)]
     if faults:
         raise BadRecipe(file=file, reason="; ".join(faults))
     return Recipe(
         name=name,
         summary=table["summary"],
         **{key: tuple(table.get(key, ())) for key in _LISTS},
-        before_libc=bool(table.get("before_libc", False)),
         seconds=float(table.get("seconds", 10)),
         source=parse_pin(table["source"], file) if "source" in table else None,
         build=_build(build),

@@ -60,7 +60,11 @@ class Supplier:
         # An archive that a build made earlier may need what only its own compilation asked for.
         wanted = self._wanted if not own else set(self._supplies)
         recipes = [name for name in self._supplies if name in wanted and self._supplies[name].recipe is not None]
-        libraries = [self._supplies[recipe.name] for recipe in self.book.ordered(recipes)]
+        supplies = [self._supplies[recipe.name] for recipe in self.book.ordered(recipes)]
+        libraries = [
+            supply.behind_libc() if supply.before_libc and supply.recipe not in self._wanted else supply
+            for supply in supplies
+        ]
         return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))))
 
     def missed_header(self, file: str) -> tuple[str, str, str] | None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monolisp.errors import BadElf, SymbolClash, UnlinkableArchive
 from monolisp.libraries.library import Library
 from monolisp.linkage.names import names_in
-from monolisp.store import sha256_file
+from monolisp.store import digest_of, sha256_file
 from monolisp.target import Target
 
 
 @dataclass(frozen=True)
 class Supply:
     """Archives that answer to one name. `digest` says what is in them, `include` are directories of headers, and
-    `before_libc` whether their functions go before libc's of the same name."""
+    `before_libc` those archives whose functions go before libc's of the same name."""
 
     label: str
     archives: tuple[Path, ...]
@@ -24,7 +24,15 @@ class Supply:
     digest: str
     include: tuple[Path, ...] = ()
     recipe: str | None = None
-    before_libc: bool = False
+    before_libc: tuple[Path, ...] = ()
+
+    def behind_libc(self) -> Supply:
+        """The same for a program that does not ask for it itself: libc's functions stay."""
+        archives = tuple(path for path in self.archives if path not in self.before_libc)
+        names = {name: kind for path in archives for name, kind in names_in(path).items()}
+        return replace(
+            self, archives=archives, names=names, before_libc=(), digest=digest_of(["behind libc", self.digest])
+        )
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,8 @@ def keep(shop: Workshop, into: Path) -> None:
         _relocate(package, into / "lib" / "pkgconfig" / package.name, shop.depends)
     for useless in (*into.glob("lib/*.la"), *into.glob("lib/*.so*")):
         useless.unlink()
-    _promised(shop.recipe, into)
     _add_ours(shop, into)
+    _promised(shop.recipe, into)
     names: dict[str, str] = {}
     for archive in shop.recipe.archives:
         names = {**names_in(into / "lib" / archive), **names}

@@ -30,14 +30,17 @@ _C_FILES = ("dl.c", "program.c")
 _C_FILES_OF_LIBRARIES = ("emutls.c",)
 # The stack of a thread that a C library starts, in bytes: musl's own default is 128 KiB.
 _C_THREAD_STACK = 8 << 20
+_STATISTICS = "archives.tsv"
 
 
 @dataclass(frozen=True)
 class Program:
-    """Linked code, without its core, and the linkage table it was linked with."""
+    """Linked code, without its core, the linkage table it was linked with, and the supplies that something of is
+    inside: those of them that Lisp never asked for are what others depend on."""
 
     path: Path
     linkage: Sequence[Linked]
+    supplies: Sequence[Supply]
 
 
 def resolve(names: Sequence[ForeignName], toolchain: Toolchain, supplies: Sequence[Supply] = ()) -> list[Linked]:
@@ -74,10 +77,22 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchai
             zig.compile(target, compiled.with_suffix(".c"), compiled, machine.runner)
         program = directory / "program"
         _link(objects, foreign.supplies, program, toolchain, zig, machine.runner)
+        drawn = json.dumps(_drawn(directory / _STATISTICS, foreign.supplies))
+        (directory / "drawn.json").write_text(drawn, encoding="utf-8")
         # Lisp writes a core behind it, at the next page of its own kind.
         os.truncate(program, -(-program.stat().st_size // target.core_alignment) * target.core_alignment)
 
-    return Program(machine.store.entry("programs", digest, make) / "program", linkage)
+    entry = machine.store.entry("programs", digest, make)
+    drawn = json.loads((entry / "drawn.json").read_bytes())
+    return Program(entry / "program", linkage, [supply for supply in foreign.supplies if supply.digest in drawn])
+
+
+def _drawn(statistics: Path, supplies: Sequence[Supply]) -> list[str]:
+    """The digests of those supplies that the linker took something from. Source: lld's --print-archive-stats."""
+    rows = [line.split("\t") for line in statistics.read_text(encoding="utf-8").splitlines()[1:]]
+    counts = {archive: int(extracted) for _, extracted, archive in rows}
+    objects = [supply for supply in supplies for path in supply.archives if counts.get(str(path), 1)]
+    return sorted({supply.digest for supply in objects})
 
 
 @cache
@@ -112,9 +127,10 @@ def _link(
     start, libc = toolchain.libc
     target = toolchain.target
     flags = ["-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"]
+    flags.append(f"--print-archive-stats={_STATISTICS}")
     settings = ["noexecstack", f"stack-size={_C_THREAD_STACK}", f"max-page-size={target.page_size}"]
-    first = [archive for supply in supplies if supply.before_libc for archive in supply.archives]
-    archives = [archive for supply in supplies if not supply.before_libc for archive in supply.archives]
+    first = [archive for supply in supplies for archive in supply.before_libc]
+    archives = [archive for supply in supplies for archive in supply.archives if archive not in first]
     inputs: list[str | Path] = [start, *objects, toolchain.runtime_object, "--start-group", *first, *libc, *archives]
     inputs.append("--end-group")
     argv = zig.ld(*flags, *(part for setting in settings for part in ("-z", setting)), "-o", output, *inputs)
