@@ -199,7 +199,9 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         with watch.step("load"):
             loaded = load_program(plan.project, toolchain, machine, folder, saved, desk, _get_ready)
         certificates = _certificates() if plan.project.embed_ca else None
-        foreign = replace(desk.foreign([*plan.project.exports, *loaded.exports]), certificates=certificates)
+        foreign = replace(
+            desk.foreign([*plan.project.exports, *loaded.exports], sorted(loaded.looked_up)), certificates=certificates
+        )
         output = _final_output(plan, loaded)
         linked = _publish(saved, foreign, output, plan, machine, watch)
     result = _finish(plan, machine, output, loaded, linked, foreign, watch)

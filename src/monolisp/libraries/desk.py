@@ -78,9 +78,9 @@ class Desk:
         if recipes or self._wishes.recipes:
             self.supplier.prepare(recipes)
 
-    def foreign(self, exports: Sequence[str]) -> Foreign:
+    def foreign(self, exports: Sequence[str], looked_up: Sequence[str]) -> Foreign:
         """What the program turned out to need."""
-        return self.supplier.foreign(exports)
+        return self.supplier.foreign(exports, looked_up)
 
     def _serve(self) -> None:
         while True:

@@ -54,7 +54,7 @@ class Supplier:
         self._missed: dict[str, tuple[str, str]] = {}
         self._headers: dict[str, tuple[str, str]] = {}
 
-    def foreign(self, exports: Sequence[str]) -> Foreign:
+    def foreign(self, exports: Sequence[str], looked_up: Sequence[str]) -> Foreign:
         """What the program turned out to need. Recipes come in link order, behind what may need them."""
         own = [supply for supply in self._supplies.values() if supply.recipe is None]
         # An archive that a build made earlier may need what only its own compilation asked for.
@@ -65,7 +65,8 @@ class Supplier:
             supply.behind_libc() if supply.before_libc and supply.recipe not in self._wanted else supply
             for supply in supplies
         ]
-        return Foreign((*own, *libraries), dict(self._asked), tuple(sorted(set(exports))))
+        names = tuple(sorted(set(exports))), tuple(sorted(set(looked_up)))
+        return Foreign((*own, *libraries), dict(self._asked), *names)
 
     def missed_header(self, file: str) -> tuple[str, str, str] | None:
         """A header that C of the Lisp file `file` lacked: its name, and the system and file."""

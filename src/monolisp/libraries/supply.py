@@ -38,12 +38,13 @@ class Supply:
 @dataclass(frozen=True)
 class Foreign:
     """What a loaded program needs of the foreign world: `supplies` in link order, each name by which it asked for a
-    library → the label of what answered (empty: libc, or nothing on purpose), the symbols it looks up by name while
-    it runs, and certificates (PEM) that go inside."""
+    library → the label of what answered (empty: libc, or nothing on purpose), the symbols (or patterns) that shall be
+    found by name while it runs, those that were looked up when it was built, and certificates (PEM) that go inside."""
 
     supplies: tuple[Supply, ...] = ()
     asked: Mapping[str, str] = field(default_factory=dict)
     exports: tuple[str, ...] = ()
+    looked_up: tuple[str, ...] = ()
     certificates: bytes | None = None
 
 

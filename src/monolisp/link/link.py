@@ -14,7 +14,9 @@ from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 
-def link(saved: Saved, foreign: Foreign, sizes: Sizes, toolchain: Toolchain, machine: Machine, output: Path) -> Program:
+def link(
+    saved: Saved, foreign: Foreign, sizes: Sizes | None, toolchain: Toolchain, machine: Machine, output: Path
+) -> Program:
     """Write the executable of a saved core to `output`; returns the linked code in it.
 
     Lisp may have written the core behind the code that an earlier build was linked with: if that is still the right

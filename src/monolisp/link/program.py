@@ -26,8 +26,6 @@ from monolisp.toolchain.toolchain import Toolchain
 from monolisp.toolchain.zig import Zig, find_zig
 
 LINKAGE_SECTION = "monolisp.linkage"
-_C_FILES = ("dl.c", "program.c")
-_C_FILES_OF_LIBRARIES = ("emutls.c",)
 # The stack of a thread that a C library starts, in bytes: musl's own default is 128 KiB.
 _C_THREAD_STACK = 8 << 20
 _STATISTICS = "archives.tsv"
@@ -49,20 +47,22 @@ def resolve(names: Sequence[ForeignName], toolchain: Toolchain, supplies: Sequen
     return [Linked(entry.name, entry.kind, origin_of(entry.name, providers)) for entry in names]
 
 
-def link_program(core: Path, foreign: Foreign, sizes: Sizes, toolchain: Toolchain, machine: Machine) -> Program:
-    """Link what `core` needs. The result is kept: the same names and sizes need no second link.
+def link_program(core: Path, foreign: Foreign, sizes: Sizes | None, toolchain: Toolchain, machine: Machine) -> Program:
+    """Link what `core` needs. The result is kept: the same names and sizes need no second link. Without sizes the
+    executable starts as SBCL does, and takes SBCL's options.
 
     Raises SymbolClash, MissingInArchive, LinkFailed.
     """
     target = toolchain.target
     linkage = resolve(linkage_of(core), toolchain, foreign.supplies)
     require_distinct([entry.name for entry in linkage], foreign.supplies)
-    exports = exported(foreign.exports, _providers(toolchain, foreign.supplies))
-    tables = program_table(linkage, sizes, sorted(foreign.asked), exports)
-    files = (*_C_FILES, *(_C_FILES_OF_LIBRARIES if foreign.supplies else ()))
-    sources = {"tables.c": tables, **{name: c_source(name) for name in (*files, "tables.h")}}
-    if foreign.certificates is not None:
-        sources["ca.c"] = c_source("ca.c")
+    # Lisp finds what is in its linkage table by itself.
+    by_name = set(foreign.looked_up).difference(entry.name for entry in linkage)
+    exports = exported([*foreign.exports, *by_name], _providers(toolchain, foreign.supplies))
+    sources = {
+        "tables.c": program_table(linkage, sizes, sorted(foreign.asked), exports),
+        **{name: c_source(name) for name in (*_c_files(foreign, sizes), "tables.h")},
+    }
     supplied = [supply.digest for supply in foreign.supplies]
     bundle = hashlib.sha256(foreign.certificates or b"").hexdigest()
     digest = digest_of(["program", _maker(), toolchain.digest, sources, supplied, bundle])
@@ -93,6 +93,13 @@ def _drawn(statistics: Path, supplies: Sequence[Supply]) -> list[str]:
     counts = {archive: int(extracted) for _, extracted, archive in rows}
     objects = [supply for supply in supplies for path in supply.archives if counts.get(str(path), 1)]
     return sorted({supply.digest for supply in objects})
+
+
+def _c_files(foreign: Foreign, sizes: Sizes | None) -> list[str]:
+    """Our C files that go into an executable."""
+    libraries = ["emutls.c"] if foreign.supplies else []
+    certificates = ["ca.c"] if foreign.certificates is not None else []
+    return ["dl.c", "program.c", "start.c" if sizes else "probe.c", *libraries, *certificates]
 
 
 @cache

@@ -3,7 +3,7 @@
    It supplies the library as an image: a static ELF file that was linked for a fixed address, against the very
    functions and variables of this process. So an image is only mapped, never relocated, and C code in it shares libc
    with Lisp. A question is one line; so is the answer: "+" and the path of an image (none when there is nothing to
-   map), or "-" and the reason. Without the variable MONOLISP_DESK nobody is asked.
+   map), or "-" and the reason. Without the variable MONOLISP_DESK a clerk is asked, where there is one (clerk.c).
    Source: System V gABI, chapters 4 and 5. */
 
 #include <elf.h>
@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "clerk.h"
 #include "tables.h"
 
 struct image {
@@ -47,31 +48,46 @@ static int connected(void)
     return desk;
 }
 
-/* One line out, one line back, without its end. A question with a line break in it has no answer. */
-static int ask(const char *what, const char *name, char *answer, size_t size)
+/* One line, without its end. */
+static int read_line(int file, char *line, size_t size)
 {
-    if (strchr(name, '\n') != NULL)
-        return -1;
-    int desk = connected();
-    if (desk < 0)
-        return -1;
-    dprintf(desk, "%s\t%s\n", what, name);
     size_t length = 0;
     while (length + 1 < size) {
-        ssize_t got = read(desk, answer + length, size - 1 - length);
+        ssize_t got = read(file, line + length, size - 1 - length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             break;
         length += got;
-        if (answer[length - 1] == '\n')
+        if (line[length - 1] == '\n')
             break;
     }
-    close(desk);
-    if (length == 0 || answer[length - 1] != '\n')
+    if (length == 0 || line[length - 1] != '\n')
         return -1;
-    answer[length - 1] = '\0';
+    line[length - 1] = '\0';
     return 0;
+}
+
+/* One line out, one line back. A question with a line break in it has no answer. */
+static int ask(const char *what, const char *name, char *answer, size_t size)
+{
+    pid_t clerk = 0;
+    if (strchr(name, '\n') != NULL)
+        return -1;
+    int desk = connected();
+    if (desk >= 0) {
+        dprintf(desk, "%s\t%s\n", what, name);
+    } else {
+        monolisp_note(what, name);
+        desk = monolisp_start_clerk(&clerk);
+        if (desk < 0)
+            return -1;
+    }
+    int answered = read_line(desk, answer, size);
+    close(desk);
+    if (clerk != 0)
+        monolisp_end_clerk(clerk);
+    return answered;
 }
 
 /* --- mapping ---------------------------------------------------------------------------------------------------- */

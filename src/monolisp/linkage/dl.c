@@ -13,6 +13,9 @@
 extern int monolisp_desk_open(const char *name, char *message, size_t size) __attribute__((weak));
 extern void *monolisp_desk_symbol(const char *name) __attribute__((weak));
 
+/* Only in a build runtime: see dump.c. */
+extern void monolisp_keep_name(const char *name) __attribute__((weak));
+
 static _Thread_local char message[512];
 static _Thread_local int failed;
 
@@ -52,11 +55,12 @@ void *dlsym(void *restrict handle, const char *restrict name)
 {
     (void)handle;
     const struct monolisp_symbol *symbol = look_up(name);
-    if (symbol != NULL)
-        return symbol->address;
-    void *address = monolisp_desk_symbol != NULL ? monolisp_desk_symbol(name) : NULL;
-    if (address != NULL)
+    void *address = symbol != NULL ? symbol->address : monolisp_desk_symbol != NULL ? monolisp_desk_symbol(name) : NULL;
+    if (address != NULL) {
+        if (monolisp_keep_name != NULL)
+            monolisp_keep_name(name);
         return address;
+    }
     snprintf(message, sizeof message, "%s is not in this static executable", name);
     failed = 1;
     return NULL;

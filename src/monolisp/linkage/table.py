@@ -13,8 +13,12 @@ OURS = ("dlclose", "dlerror", "dlopen", "dlsym")
 WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini"})
 # What images of libraries refer to besides (libraries/image.py).
 FOR_IMAGES = ("__emutls_get_address", "monolisp_missing")
-# In a build runtime these report what they read: see record.c.
-RECORDED = {"open": "monolisp_record_open", "sb_opendir": "monolisp_record_opendir"}
+# In a build runtime these report what they read, and what a core needs: see record.c, dump.c.
+RECORDED = {
+    "gc_and_save": "monolisp_gc_and_save",
+    "open": "monolisp_record_open",
+    "sb_opendir": "monolisp_record_opendir",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ def everything_table(names: Iterable[str], libraries: Sequence[str] = ()) -> str
 
 
 def program_table(
-    linkage: Sequence[Linked], sizes: Sizes, libraries: Sequence[str] = (), exports: Sequence[str] = ()
+    linkage: Sequence[Linked], sizes: Sizes | None, libraries: Sequence[str] = (), exports: Sequence[str] = ()
 ) -> str:
     """The tables of a finished executable: its linkage table prelinked in SBCL's order, and what it exports."""
     known = [entry for entry in linkage if entry.origin is not None]
@@ -44,8 +48,8 @@ def program_table(
         [
             "#include <stdint.h>",
             _table({name: name for name in sorted(exports, key=str.encode)}, libraries),
-            f"const char monolisp_heap[] = {c_string(sizes.heap)};",
-            f"const char monolisp_stack[] = {c_string(sizes.stack)};",
+            *([f"const char monolisp_heap[] = {c_string(sizes.heap)};"] if sizes else []),
+            *([f"const char monolisp_stack[] = {c_string(sizes.stack)};"] if sizes else []),
             *(f"extern char l{place}[] __asm__({c_string(entry.name)});" for place, entry in enumerate(known)),
             "void *alien_linkage_values[] = {" + ",\n".join(values or ["0"]) + "};",
             "const uint8_t monolisp_linkage_kinds[] = {" + ",".join(kinds or ["0"]) + "};",

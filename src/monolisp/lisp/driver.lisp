@@ -142,7 +142,6 @@
              (declare (ignore operation))
              (let ((*file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)))
                    (*line* nil))
-               (monolisp-names:watch-cffi)
                (tell "file" :file *file*
                             :system (,(find-symbol "COMPONENT-NAME" "ASDF")
                                      (,(find-symbol "COMPONENT-SYSTEM" "ASDF") component)))
@@ -332,11 +331,10 @@
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))
       (pushnew (intern feature "KEYWORD") *features*))
-    (monolisp-names:watch)
     (load-watched job)
     (unwatch-asdf)
     (tell-sources)
-    (tell "exports" :names (monolisp-names:unwatch))
+    (tell "exports" :names (monolisp-names:names))
     (embed (getf job :embed))
     (save (getf job :core) (getf job :code))))
 

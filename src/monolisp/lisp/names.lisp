@@ -1,62 +1,58 @@
-;;;; Build side: the C symbols that a program looks up by name while it runs, so that the executable can answer. What
-;;;; calls refer to is in the linkage table, and needs no name.
+;;;; Build side: the C symbols that a program may look up by name while it runs, so that the executable can answer. What
+;;;; calls refer to is in the linkage table, and what was looked up while it was loaded is known to linkage/dump.c.
 
 (defpackage #:monolisp-names
   (:use #:common-lisp)
-  (:export #:watch #:watch-cffi #:unwatch))
+  (:export #:names))
 
 (in-package #:monolisp-names)
 
-(defvar *looked-up* (make-hash-table :test 'equal :synchronized t)
-  "The names of C symbols that were looked up as names, or will be: not those that calls refer to.")
+(defun cffi-symbol (name)
+  (and (find-package "CFFI") (find-symbol name "CFFI")))
 
-(defun note-name (name)
-  (when (stringp name)
-    (setf (gethash name *looked-up*) t))
-  name)
-
-(defun watch-lookups ()
-  (sb-int:encapsulate 'sb-sys:find-foreign-symbol-address 'monolisp
-                      (lambda (function name)
-                        (note-name name)
-                        (funcall function name))))
-
-(defvar *cffi-watched* nil "True once CFFI was seen; :LENT when it has a compiler macro of ours.")
-
-(defun watch-cffi ()
-  "Once CFFI is there: a name that is written in a call of FOREIGN-SYMBOL-POINTER is noted when that code is loaded."
-  (let ((function (and (not *cffi-watched*) (find-package "CFFI") (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI"))))
-    (when (and function (fboundp function))
-      (setf *cffi-watched* t)
-      (unless (compiler-macro-function function)
-        (setf *cffi-watched* :lent
-              (compiler-macro-function function)
-              (lambda (form environment)
-                (declare (ignore environment))
-                (if (and (stringp (second form)) (not (eq (first form) 'funcall)))
-                    `(progn (load-time-value (note-name ,(second form)))
-                            (locally (declare (notinline ,function)) ,form))
-                    form)))))))
-
-(defun unwatch-cffi ()
-  (when (eq *cffi-watched* :lent)
-    (let ((function (find-symbol "FOREIGN-SYMBOL-POINTER" "CFFI")))
-      (setf (compiler-macro-function function) nil))))
-
-(defun note-cffi-variables ()
+(defun variable-names ()
   "The names of the C variables that CFFI:DEFCVAR defines: looked up whenever they are used."
-  (let ((property (and (find-package "CFFI") (find-symbol "FOREIGN-VAR-NAME" "CFFI"))))
+  (let ((property (cffi-symbol "FOREIGN-VAR-NAME"))
+        (names '()))
     (when property
-      (do-all-symbols (symbol)
-        (note-name (get symbol property))))))
+      (do-all-symbols (symbol names)
+        (when (stringp (get symbol property))
+          (pushnew (get symbol property) names :test #'string=))))))
 
-(defun watch ()
-  (watch-lookups)
-  (watch-cffi))
+(defun constants (code)
+  (loop for place from sb-vm:code-constants-offset below (sb-kernel:code-header-words code)
+        collect (sb-kernel:code-header-ref code place)))
 
-(defun unwatch ()
-  "Leave everything as it was. Returns the names, sorted."
-  (sb-int:unencapsulate 'sb-sys:find-foreign-symbol-address 'monolisp)
-  (unwatch-cffi)
-  (note-cffi-variables)
-  (sort (loop for name being the hash-keys of *looked-up* collect name) #'string<))
+(defun callees (code)
+  "The names of the functions that CODE calls. On some processors code refers to them by numbers."
+  #+#.(cl:if (cl:find :linkage-space sb-impl:+internal-features+) '(and) '(or))
+  (mapcar (lambda (index) (sb-vm::linkage-addr->name index :index))
+          (sb-c:unpack-code-fixup-locs (sb-vm::%code-fixups code)))
+  #-#.(cl:if (cl:find :linkage-space sb-impl:+internal-features+) '(and) '(or))
+  (loop for constant in (constants code)
+        when (sb-kernel:fdefn-p constant) collect (sb-kernel:fdefn-name constant)))
+
+(defun strings-beside (function)
+  "The strings in all code that calls FUNCTION, a symbol: its literal arguments are among them."
+  (let ((found '()))
+    (sb-vm:map-allocated-objects
+     (lambda (object widetag size)
+       (declare (ignore size))
+       (when (= widetag sb-vm:code-header-widetag)
+         (let ((strings (remove-if-not #'stringp (constants object))))
+           (when (and strings (member function (callees object)))
+             (setf found (append strings found))))))
+     :all)
+    found))
+
+(defun c-name-p (string)
+  (and (plusp (length string))
+       (every (lambda (char) (or (char= char #\_) (and (< (char-code char) 128) (alphanumericp char)))) string)))
+
+(defun names ()
+  "The names, sorted, of everything that may be looked up. Some may be no C symbols at all."
+  (let ((function (cffi-symbol "FOREIGN-SYMBOL-POINTER")))
+    (sort (remove-duplicates (append (variable-names)
+                                     (and function (remove-if-not #'c-name-p (strings-beside function))))
+                             :test #'string=)
+          #'string<)))

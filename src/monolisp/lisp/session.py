@@ -33,12 +33,13 @@ class Saved:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A program that was loaded and saved: what it told, every file that it read, and every directory that it listed,
-    with the types of files that it looked for there (see inputs.Listing)."""
+    """A program that was loaded and saved: what it told, every file that it read, every directory that it listed, with
+    the types of files that it looked for there (see inputs.Listing), and the C symbols that were looked up."""
 
     events: Sequence[Event]
     files: frozenset[str]
     directories: Mapping[str, frozenset[str]]
+    looked_up: frozenset[str]
 
     @property
     def entry(self) -> str | None:
@@ -51,7 +52,7 @@ class Loaded:
 
     @property
     def exports(self) -> tuple[str, ...]:
-        """The C symbols that the program looks up by name while it runs."""
+        """The C symbols that the program's code looks up by name while it runs."""
         event = next((event for event in self.events if event.name == "exports"), None)
         return tuple(_listed(event, "names")) if event else ()
 
@@ -164,9 +165,9 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
             raise DiskFull(path=core.parent)
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         raise death_of(events, done.returncode, said)
-    files, directories = read_record(record.read_bytes())
+    files, directories, looked_up = read_record(record.read_bytes())
     told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
-    return Loaded(events, frozenset(files | told), directories)
+    return Loaded(events, frozenset(files | told), directories, frozenset(looked_up))
 
 
 def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
@@ -204,13 +205,14 @@ def _listed(event: Event, field: str = "files") -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
-    """Files read, and directories listed with the types that were looked for there.
+def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]], set[str]]:
+    """Files read, directories listed with the types that were looked for there, and C symbols looked up.
 
-    The record is what linkage/record.c and watch.lisp report, each a letter, a text and a null byte: F a file, D a
-    directory; T and E, files of this type are looked for from here to there.
+    The record is what linkage/record.c, dump.c and watch.lisp report, each a letter, a text and a null byte: F a file,
+    D a directory; T and E, files of this type are looked for from here to there; S a symbol.
     """
     files: set[str] = set()
+    symbols: set[str] = set()
     directories: dict[str, frozenset[str]] = {}
     types: list[str] = []
     for line in content.split(b"\0"):
@@ -221,11 +223,13 @@ def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]]]:
             case b"D":
                 path = text.rstrip("/") or "/"
                 directories[path] = directories.get(path, frozenset()).union(types)
+            case b"S":
+                symbols.add(text)
             case b"T":
                 types.append(text)
             case b"E" if text in types:
                 types.remove(text)
-    return files, directories
+    return files, directories, symbols
 
 
 def headers_digest(project: Project) -> str:

@@ -32,7 +32,7 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "emutls.c", "quick.c")
+BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "clerk.c", "dump.c", "emutls.c", "quick.c")
 # Functions of SBCL's that those replace.
 REPLACED = ("verify_heap",)
 # "headers" is the first that links a program.
@@ -209,8 +209,7 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     """dl.c, record.c and the table of everything, compiled."""
     folder = shop.work / "dl"
     folder.mkdir()
-    (folder / "tables.h").write_text(c_source("tables.h"))
-    for name in BUILD_RUNTIME:
+    for name in (*BUILD_RUNTIME, "tables.h", "clerk.h"):
         (folder / name).write_text(c_source(name))
     (folder / "tables.c").write_text(everything_table(names), encoding="utf-8")
     objects = []

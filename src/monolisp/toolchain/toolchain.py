@@ -19,7 +19,7 @@ from monolisp.toolchain.zig import pin, pin_text
 KIND = "toolchains"
 # Our own code that decides what a toolchain holds: another content is another toolchain.
 _GENERATORS = ("toolchain/build.py", "toolchain/runtime.py", "linkage/table.py", "linkage/names.py")
-_C_FILES = ("dl.c", "record.c", "desk.c", "emutls.c", "quick.c", "tables.h")
+_C_FILES = ("dl.c", "record.c", "desk.c", "clerk.c", "clerk.h", "dump.c", "emutls.c", "quick.c", "tables.h")
 
 
 @dataclass(frozen=True)

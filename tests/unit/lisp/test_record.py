@@ -14,9 +14,10 @@ def record(*lines: bytes) -> bytes:
 
 
 def test_files_and_directories() -> None:
-    files, directories = read_record(record(b"F/a.lisp", b"D/lib/", b"D/", b"F/a.lisp", b"Fb c\nd"))
+    files, directories, symbols = read_record(record(b"F/a.lisp", b"D/lib/", b"Sputs", b"D/", b"F/a.lisp", b"Fb c\nd"))
     assert files == {"/a.lisp", "b c\nd"}
     assert directories == {"/lib": frozenset(), "/": frozenset()}
+    assert symbols == {"puts"}
 
 
 @pytest.mark.parametrize(
@@ -40,5 +41,4 @@ def test_types_that_are_looked_for(lines: list[bytes], types: set[str]) -> None:
 
 @given(st.binary())
 def test_any_bytes(content: bytes) -> None:
-    files, directories = read_record(content)
-    assert len(files) + len(directories) <= content.count(b"\0") + 1
+    assert sum(map(len, read_record(content))) <= content.count(b"\0") + 1
