@@ -328,6 +328,8 @@ def _finish(
         record = record_of(plan.settings, files, directories, plan.project.directory, without, output, told)
         write_record(plan.record, record)
     digest = plan.toolchain.digest
+    from monolisp.link.program import linked_libraries
+
     libraries = linked_libraries(linked, foreign)
     undefined = undefined_names(linked, plan.toolchain)
     warnings = loaded.warnings
@@ -338,15 +340,6 @@ def foreign_files(project: Project) -> list[Path]:
     """What the linker and the C compiler read of the user's, and Lisp does not."""
     headers = [path for folder in project.include for path in folder.rglob("*") if path.is_file()]
     return [*headers, *(path for path, _ in project.archives)]
-
-
-def linked_libraries(program: Program, foreign: Foreign) -> dict[str, list[str]]:
-    """Label → names asked for, of every library that something of is in the executable or that was asked for."""
-    asked = set(foreign.asked.values())
-    used = [supply for supply in foreign.supplies if supply in program.supplies or supply.label in asked]
-    return {
-        supply.label: sorted(name for name, label in foreign.asked.items() if label == supply.label) for supply in used
-    }
 
 
 def undefined_names(program: Program, toolchain: Toolchain) -> tuple[str, ...]:

@@ -463,6 +463,34 @@ class NoToolchain(MonolispError):
     todo = "`monolisp toolchain build` builds it; so does the first `monolisp build`"
 
 
+class NoFace(MonolispError):
+    exit_code = Exit.STORE
+    what = "{path} is no SBCL of monolisp any more"
+    why = "{reason}"
+    todo = "leave this shell or process: `monolisp sbcl`, started anew, makes what is missing"
+
+
+class ToolchainRefused(MonolispError):
+    exit_code = Exit.TOOLCHAIN
+    what = "there is no static SBCL {version} to start"
+    why = "you said that it shall not be built now"
+    todo = "`monolisp toolchain build` builds it, once for all programs"
+
+
+class CoreOfAnother(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} cannot be loaded by this SBCL"
+    why = "it was saved by another one ({found}); this one is {expected}"
+    todo = "save it again with `monolisp sbcl`, or start it with the SBCL that saved it"
+
+
+class HalfSaved(MonolispError):
+    exit_code = Exit.LISP
+    what = "{output} was not made: SBCL did not save the whole core"
+    why = "{reason}"
+    todo = "what SBCL printed before this says why; nothing half-made was kept"
+
+
 class WrongZig(MonolispError):
     exit_code = Exit.TOOL
     what = "the C compiler is zig {found}, but {expected} is pinned"

@@ -1,15 +1,21 @@
 """The command line as argparse describes it: commands, options, and what --help says of them.
 
-Every command names the function of cli.py that carries it out.
+Every command names the function, in a module of cli/, that carries it out.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monolisp import __version__
+
+_WITHOUT_VALUE = ("--offline",)
+# The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
+BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
+BEFORE_SBCL |= {"--sbcl", "--source-dir", "--offline"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,10 +30,11 @@ def parser() -> argparse.ArgumentParser:
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
     doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
-    doctor.set_defaults(run="run_doctor")
+    doctor.set_defaults(run="look.run_doctor")
+    _sbcl_parsers(commands)
     completion = commands.add_parser("completion", help="print a completion script for a shell")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
-    completion.set_defaults(run="run_completion")
+    completion.set_defaults(run="look.run_completion")
     return top
 
 
@@ -73,17 +80,22 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--explain", action="store_true", help="say why each step runs")
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
-    build.set_defaults(run="run_build")
+    build.set_defaults(run="build.run_build")
 
 
-def _library_options(build: argparse.ArgumentParser) -> None:
-    add = build.add_argument
+def _foreign_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--with", dest="libraries", action="append", metavar="LIBRARY", help="link these foreign libraries (a,b,c)")
     add("--with-archive", dest="archives", action="append", metavar="FILE", help="link a static archive of your own")
     add("--soname", action=_Soname, metavar="NAME", help="what the archive before answers to, such as libfoo.so.1")
     add("--include", action="append", metavar="DIR", help="look for C headers in DIR as well")
     add("--recipes", action="append", metavar="DIR", help="look for recipes in DIR as well")
     add("--absent", action="append", metavar="LIBRARY", help="do without a library: calling into it is a Lisp error")
+
+
+def _library_options(build: argparse.ArgumentParser) -> None:
+    add = build.add_argument
+    _foreign_options(build)
     add("--export", action="append", metavar="SYMBOL", help="let the program look C symbols up by name (a,b,c*)")
     add("--embed-ca", action="store_true", default=None, help="put certifi's certificates inside, for OpenSSL")
     add("--update", action="store_true", help="write monolisp.lock anew")
@@ -113,18 +125,52 @@ def _fetch_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--source-dir", metavar="DIR", help="take sources from DIR when they are there")
 
 
+def _sbcl_parsers(commands: Any) -> None:
+    """SBCL's own options are not argparse's: `split` says where they begin."""
+    starts = {
+        "sbcl": ("start SBCL; the executables that it saves are truly static", "OPTION", "SBCL's own options"),
+        "exec": ("run a command that finds this SBCL as sbcl", "COMMAND", "the command and its arguments, behind --"),
+        "env": ("print shell commands that make this SBCL the one that is found", None, None),
+        "shell": ("open a shell in which this SBCL is the one that is found", None, None),
+    }
+    for name, (text, metavar, what) in starts.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("--sbcl", metavar="VERSION", help="SBCL version")
+        _foreign_options(command)
+        _fetch_options(command)
+        if metavar:
+            command.add_argument("arguments", nargs="*", metavar=metavar, help=what)
+        command.set_defaults(run=f"sbcl.run_{name}", verbose=False, arguments=[])
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments that are ours, and those of what `monolisp sbcl` or `exec` starts: from the first that is not an
+    option of ours, or from behind "--"."""
+    if argv[:1] not in (["sbcl"], ["exec"]):
+        return list(argv), []
+    place = 1
+    while place < len(argv):
+        name, equals, _ = argv[place].partition("=")
+        if argv[place] == "--":
+            return list(argv[:place]), list(argv[place + 1 :])
+        if name not in BEFORE_SBCL:
+            break
+        place += 1 if equals or name in _WITHOUT_VALUE else 2
+    return list(argv[:place]), list(argv[place:])
+
+
 def _verify_parser(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("files", nargs="+", metavar="FILE")
     verify.add_argument("--target", metavar="TARGET", help="what the file must be for (default: whatever it says)")
     verify.add_argument("--no-run", action="store_true", help="do not run it in an empty root directory")
     verify.add_argument("--json", action="store_true", help="print the verdicts as JSON")
-    verify.set_defaults(run="run_verify")
+    verify.set_defaults(run="look.run_verify")
 
 
 def _linkage_parser(linkage: argparse.ArgumentParser) -> None:
     linkage.add_argument("file", metavar="FILE", help="an executable that monolisp made, or an SBCL core")
     linkage.add_argument("--json", action="store_true", help="machine-readable")
-    linkage.set_defaults(run="run_linkage")
+    linkage.set_defaults(run="look.run_linkage")
 
 
 def _toolchain_parser(toolchain: argparse.ArgumentParser) -> None:
@@ -135,10 +181,10 @@ def _toolchain_parser(toolchain: argparse.ArgumentParser) -> None:
         action.add_argument("--target", metavar="TARGET")
         action.add_argument("--json", action="store_true", help="machine-readable")
         _fetch_options(action)
-        action.set_defaults(run=f"run_toolchain_{name}", verbose=False)
+        action.set_defaults(run=f"toolchain.run_toolchain_{name}", verbose=False)
     prune = actions.add_parser("prune", help="remove toolchains that this monolisp does not use")
     prune.add_argument("--all", action="store_true", help="remove the ones in use too")
-    prune.set_defaults(run="run_toolchain_prune")
+    prune.set_defaults(run="toolchain.run_toolchain_prune")
 
 
 def _library_parser(library: argparse.ArgumentParser) -> None:
@@ -151,8 +197,8 @@ def _library_parser(library: argparse.ArgumentParser) -> None:
         action.add_argument("--target", metavar="TARGET")
         action.add_argument("--json", action="store_true", help="machine-readable")
         _fetch_options(action)
-        action.set_defaults(run=f"run_library_{name}", verbose=False)
+        action.set_defaults(run=f"library.run_library_{name}", verbose=False)
     new = actions.add_parser("new", help="print a recipe to begin with")
     new.add_argument("source", metavar="URL|FILE|debian:PACKAGE[/SUITE]", help="where the library's source is")
     _fetch_options(new)
-    new.set_defaults(run="run_library_new", verbose=False)
+    new.set_defaults(run="library.run_library_new", verbose=False)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from monolisp.errors import CannotStart, CommandTimeout, MonolispError, ToolMissing
 
@@ -54,6 +54,14 @@ class Finished:
 
 class Runner(Protocol):
     def __call__(self, command: Command, started: Callable[[int], None] | None = None) -> Finished: ...
+
+
+def become(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+    """Run `program` in the place of this process. Raises CannotStart."""
+    try:
+        os.execve(program, list(arguments), dict(env))
+    except OSError as error:
+        raise CannotStart(tool=program, reason=error.strerror or error) from error
 
 
 def run(command: Command, started: Callable[[int], None] | None = None) -> Finished:

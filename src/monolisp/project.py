@@ -195,17 +195,24 @@ def resolve_project(
         registries=tuple(trees),
         before=before,
         debugger=bool(settings.debugger),
-        libraries=_listed(settings.libraries),
-        archives=tuple(_archive(entry, here) for entry in settings.archives or ()),
-        include=tuple(_directory("--include", entry, here) for entry in settings.include or ()),
-        recipes=tuple(_directory("--recipes", entry, here) for entry in settings.recipes or ()),
-        absent=_listed(settings.absent),
+        **foreign_settings(settings, here),
         exports=_listed(settings.export),
         embed_ca=bool(settings.embed_ca),
     )
     for field in fields(project):
         _require_utf8(getattr(project, field.name))
     return project
+
+
+def foreign_settings(settings: Settings, here: Path) -> dict[str, Any]:
+    """What the user says of foreign libraries, as fields of a project. Raises NoSuchFile and its like."""
+    return {
+        "libraries": _listed(settings.libraries),
+        "archives": tuple(_archive(entry, here) for entry in settings.archives or ()),
+        "include": tuple(_directory("--include", entry, here) for entry in settings.include or ()),
+        "recipes": tuple(_directory("--recipes", entry, here) for entry in settings.recipes or ()),
+        "absent": _listed(settings.absent),
+    }
 
 
 def _require_utf8(value: object) -> None:

@@ -28,6 +28,12 @@ def digest_of(inputs: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def has_no_room(directory: Path) -> bool:
+    """Whether the disk of `directory` has no room for another megabyte: SBCL does not say why it could not write."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize < 1 << 20
+
+
 def sha256_file(path: Path) -> str:
     """The sha256 of a file, in hexadecimal; memory does not grow with the file."""
     with path.open("rb") as stream:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ import pytest
 
 import monolisp
 from monolisp import __version__, cli
+from monolisp.cli import given, look
 from monolisp.errors import Exit, NoSuchFile
 from monolisp.store import Store
 from tests.unit.elf.making import static_program
@@ -43,41 +45,52 @@ class TestParser:
     @pytest.mark.parametrize(
         ("line", "run"),
         [
-            (["build"], "run_build"),
-            (["verify", "a"], "run_verify"),
-            (["linkage", "a"], "run_linkage"),
-            (["toolchain", "list"], "run_toolchain_list"),
-            (["toolchain", "build"], "run_toolchain_build"),
-            (["toolchain", "path"], "run_toolchain_path"),
-            (["toolchain", "prune"], "run_toolchain_prune"),
-            (["library", "list"], "run_library_list"),
-            (["library", "show", "gmp"], "run_library_show"),
-            (["library", "build", "gmp"], "run_library_build"),
-            (["library", "new", "debian:gmp"], "run_library_new"),
-            (["doctor"], "run_doctor"),
-            (["completion", "bash"], "run_completion"),
+            (["build"], "build.run_build"),
+            (["verify", "a"], "look.run_verify"),
+            (["linkage", "a"], "look.run_linkage"),
+            (["toolchain", "list"], "toolchain.run_toolchain_list"),
+            (["toolchain", "build"], "toolchain.run_toolchain_build"),
+            (["toolchain", "path"], "toolchain.run_toolchain_path"),
+            (["toolchain", "prune"], "toolchain.run_toolchain_prune"),
+            (["library", "list"], "library.run_library_list"),
+            (["library", "show", "gmp"], "library.run_library_show"),
+            (["library", "build", "gmp"], "library.run_library_build"),
+            (["library", "new", "debian:gmp"], "library.run_library_new"),
+            (["doctor"], "look.run_doctor"),
+            (["completion", "bash"], "look.run_completion"),
+            (["sbcl"], "sbcl.run_sbcl"),
+            (["env"], "sbcl.run_env"),
+            (["exec"], "sbcl.run_exec"),
+            (["shell", "--with", "gmp"], "sbcl.run_shell"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",
     )
     def test_commands(self, line: list[str], run: str) -> None:
         assert parse(*line).run == run
-        assert callable(getattr(cli, run))
+        module, _, name = run.partition(".")
+        assert callable(getattr(import_module(f"monolisp.cli.{module}"), name))
 
     def test_every_command_is_tested(self) -> None:
-        assert {name for name in vars(cli) if name.startswith("run_")} == {
-            "run_build",
-            "run_verify",
-            "run_linkage",
-            "run_toolchain_list",
-            "run_toolchain_build",
-            "run_toolchain_path",
-            "run_toolchain_prune",
-            "run_library_list",
-            "run_library_show",
-            "run_library_build",
-            "run_library_new",
-            "run_doctor",
-            "run_completion",
+        modules = [path.stem for path in (SRC / "cli").glob("*.py") if path.stem not in ("__init__", "clerk")]
+        found = {(module, name) for module in modules for name in vars(import_module(f"monolisp.cli.{module}"))}
+        assert {f"{module}.{name}" for module, name in found if name.startswith("run_")} == {
+            "build.run_build",
+            "look.run_verify",
+            "look.run_linkage",
+            "toolchain.run_toolchain_list",
+            "toolchain.run_toolchain_build",
+            "toolchain.run_toolchain_path",
+            "toolchain.run_toolchain_prune",
+            "library.run_library_list",
+            "library.run_library_show",
+            "library.run_library_build",
+            "library.run_library_new",
+            "look.run_doctor",
+            "look.run_completion",
+            "sbcl.run_sbcl",
+            "sbcl.run_env",
+            "sbcl.run_exec",
+            "sbcl.run_shell",
         }
 
     def test_build_takes_everything(self) -> None:
@@ -183,7 +196,7 @@ class TestErrors:
 
     @pytest.fixture(autouse=True)
     def failing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cli, "run_linkage", fails_with(self.error))
+        monkeypatch.setattr(look, "run_linkage", fails_with(self.error))
 
     def test_go_to_standard_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["linkage", "a"]) == Exit.INPUT
@@ -207,13 +220,13 @@ class TestErrors:
         }
 
     def test_interrupt(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        monkeypatch.setattr(cli, "run_linkage", fails_with(KeyboardInterrupt()))
+        monkeypatch.setattr(look, "run_linkage", fails_with(KeyboardInterrupt()))
         assert cli.main(["linkage", "a"]) == Exit.INTERRUPTED
         shown = capsys.readouterr()
         assert (shown.out, shown.err.count("\n")) == ("", 1)
 
     def test_a_bug_is_exit_code_70(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        monkeypatch.setattr(cli, "run_linkage", fails_with(ZeroDivisionError("of ours")))
+        monkeypatch.setattr(look, "run_linkage", fails_with(ZeroDivisionError("of ours")))
         assert cli.main(["linkage", "a"]) == Exit.BUG
         shown = capsys.readouterr()
         assert shown.out == ""
@@ -339,21 +352,21 @@ class TestStore:
     def test_below_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         monkeypatch.setenv("MONOLISP_STORE", "~/stored")
-        assert cli._store().root == tmp_path / "home/stored"
+        assert given.store().root == tmp_path / "home/stored"
 
     def test_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MONOLISP_STORE", "stored")
-        assert cli._store().root == tmp_path / "stored"
+        assert given.store().root == tmp_path / "stored"
 
     def test_of_nobody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """As the shell does, a name that nobody has is left as it is."""
         monkeypatch.setenv("MONOLISP_STORE", "~no-such-user/stored")
-        assert cli._store().root == tmp_path / "~no-such-user/stored"
+        assert given.store().root == tmp_path / "~no-such-user/stored"
 
     def test_of_the_user(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("MONOLISP_STORE", "")
-        assert cli._store().root == tmp_path / "cache/monolisp"
+        assert given.store().root == tmp_path / "cache/monolisp"
 
 
 class TestToolchains:

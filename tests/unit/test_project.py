@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from monolisp import cli
+from monolisp.cli import given as given_here
 from monolisp.errors import (
     BadOption,
     BadProjectFile,
@@ -189,7 +190,7 @@ class TestCommandLineBeatsFile:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "monolisp.toml").write_text('entry = "a:main"\nheap = "2GiB"\nfeatures = ["one"]\n')
         line = ["build", "--heap", "3GiB", "--feature", "two", "--feature", "three"]
-        told = cli._settings(cli.parser().parse_args(line))
+        told = given_here.settings(cli.parser().parse_args(line))
         assert told == Settings(entry="a:main", heap="3GiB", features=("two", "three"))
 
 

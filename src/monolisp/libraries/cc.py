@@ -1,7 +1,8 @@
-"""The C compiler that a Lisp build sees: zig cc, which asks the desk for headers and libraries it lacks.
+"""The C compiler that a Lisp build sees: zig cc, which asks for headers and libraries it lacks.
 
 Run as a script of its own (`python -IS cc.py CONFIGURATION cc|c++|pkg-config ARGUMENT…`), once for each compilation,
 so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env.
+The desk of a build answers; below `monolisp sbcl` there is none, and a clerk does (see linkage/clerk.c).
 A shared library becomes a static archive under the name that was asked for: the loader of a build runtime takes it.
 """
 
@@ -25,12 +26,28 @@ _SHARED = {"-shared", "-dynamiclib", "-bundle"}
 
 
 def ask(what: str, name: str = "") -> list[str] | None:
-    """What the desk answers: a list, or None for no."""
+    """What is answered: a list, or None for no."""
+    question = os.fsencode(f"{what}\t{name}\n")
+    answer = ask_desk(question) if "MONOLISP_DESK" in os.environ else ask_clerk(what, question)
+    return [part for part in answer[1:].split("\t") if part] if answer.startswith("+") else None
+
+
+def ask_desk(question: bytes) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as desk:
         desk.connect(os.environ["MONOLISP_DESK"])
-        desk.sendall(os.fsencode(f"{what}\t{name}\n"))
-        answer = desk.makefile(encoding="utf-8", errors="surrogateescape").readline().rstrip("\n")
-    return [part for part in answer[1:].split("\t") if part] if answer.startswith("+") else None
+        desk.sendall(question)
+        return desk.makefile(encoding="utf-8", errors="surrogateescape").readline().rstrip("\n")
+
+
+def ask_clerk(what: str, question: bytes) -> str:
+    """A clerk knows nothing of the Lisp that compiles this: there is no use in telling it what that will need."""
+    if what == "flags":
+        wishes = json.loads(os.environ.get("MONOLISP_WISHES") or "{}")
+        return "+" + "\t".join(f"-I{folder}" for folder in wishes.get("include", []))
+    if what == "library" or "MONOLISP_CLERK" not in os.environ:
+        return "-"
+    done = subprocess.run([os.environ["MONOLISP_CLERK"], "answer"], input=question, stdout=subprocess.PIPE)
+    return os.fsdecode(done.stdout).rstrip("\n")
 
 
 def pkg_config(configuration: dict[str, object], arguments: list[str]) -> int:

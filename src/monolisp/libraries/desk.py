@@ -94,14 +94,7 @@ class Desk:
 
     def _answer(self, what: str, name: str) -> str:
         try:
-            supplier = self.supplier
-            answers = {
-                "library": supplier.library,
-                "header": supplier.header,
-                "package": supplier.package,
-                "flags": supplier.flags,
-            }
-            return answers[what](name)
+            return self.supplier.answer(what, name)
         except MonolispError as error:
             self.failure = self.failure or error
             return "-" + error.what_text.replace("\n", " ")

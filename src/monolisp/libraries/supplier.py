@@ -68,6 +68,11 @@ class Supplier:
         names = tuple(sorted(set(exports))), tuple(sorted(set(looked_up)))
         return Foreign((*own, *libraries), dict(self._asked), *names)
 
+    def answer(self, what: str, name: str) -> str:
+        """The answer to a question: `what` is library, header, package or flags."""
+        questions = {"library": self.library, "header": self.header, "package": self.package, "flags": self.flags}
+        return questions[what](name)
+
     def missed_header(self, file: str) -> tuple[str, str, str] | None:
         """A header that C of the Lisp file `file` lacked: its name, and the system and file."""
         found = [(name, *place) for name, place in self._headers.items() if place[1] == file]

@@ -146,6 +146,15 @@ def _link(
         raise explained(done.text)
 
 
+def linked_libraries(program: Program, foreign: Foreign) -> dict[str, list[str]]:
+    """Label → names asked for, of every library that something of is in the executable or that was asked for."""
+    asked = set(foreign.asked.values())
+    used = [supply for supply in foreign.supplies if supply in program.supplies or supply.label in asked]
+    return {
+        supply.label: sorted(name for name, label in foreign.asked.items() if label == supply.label) for supply in used
+    }
+
+
 def explained(text: str) -> MonolispError:
     """The error that the linker's complaints mean. Source: LLD's messages, 19."""
     clash = re.search(r"duplicate symbol: (\S+)\n>>> defined at .*\n(?:>>> +.*\n)*?>>> +(.*)\n>>> defined at", text)

@@ -13,6 +13,8 @@ OURS = ("dlclose", "dlerror", "dlopen", "dlsym")
 WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini"})
 # What images of libraries refer to besides (libraries/image.py).
 FOR_IMAGES = ("__emutls_get_address", "monolisp_missing")
+# What face/face.lisp calls.
+FOR_LISP = ("monolisp_note",)
 # In a build runtime these report what they read, and what a core needs: see record.c, dump.c.
 RECORDED = {
     "gc_and_save": "monolisp_gc_and_save",
@@ -32,7 +34,7 @@ class Linked:
 
 def everything_table(names: Iterable[str], libraries: Sequence[str] = ()) -> str:
     """The tables of a build runtime: every name can be looked up."""
-    wanted = sorted((set(names) - WITHHELD) | {*OURS, *FOR_IMAGES}, key=str.encode)
+    wanted = sorted((set(names) - WITHHELD) | {*OURS, *FOR_IMAGES, *FOR_LISP}, key=str.encode)
     return _table({name: RECORDED.get(name, name) for name in wanted}, libraries)
 
 

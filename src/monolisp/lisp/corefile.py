@@ -7,6 +7,7 @@ each space lies in the file and in memory; the initial-function entry names the 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ MAGIC = 0x5342434C
 SECTION = "lisp.core"
 _WORD = 8
 _PAGE = 32768
-_END, _DIRECTORY, _INITIAL_FUNCTION = 0xF00, 0xF15, 0xF17
+_END, _BUILD_ID, _DIRECTORY, _INITIAL_FUNCTION = 0xF00, 0xF14, 0xF15, 0xF17
 _COMPRESSED = 8
 _LIST_LOWTAG, _OTHER_LOWTAG, _LOWTAGS = 0x7, 0xF, 0xF
 
@@ -47,6 +48,12 @@ def linkage_of(path: Path) -> list[ForeignName]:
     """
     with mapped(path, BadCore) as view:
         return _Core(view[core_offset(view, str(path)) :], str(path)).linkage()
+
+
+def build_id_of(path: Path) -> str:
+    """Which SBCL saved a core, or what an executable holds. Raises BadCore, BadElf, NoSuchFile, Unreadable."""
+    with mapped(path, BadCore) as view:
+        return _Core(view[core_offset(view, str(path)) :], str(path)).build_id()
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,15 @@ class _Core:
                 raise BadCore(file=self.path, reason=f"entry {kind:#x} of its header has an absurd length")
             yield kind, offset + 2 * _WORD, length - 2
             offset += length * _WORD
+
+    def build_id(self) -> str:
+        """Behind the kind of its collector, two words about it, and a length in octets."""
+        for kind, offset, words in self.entries():
+            if kind == _BUILD_ID and words >= 4:
+                length = min(self.word(offset + 3 * _WORD), (words - 4) * _WORD)
+                name = bytes(self.view[offset + 4 * _WORD : offset + 4 * _WORD + length])
+                return re.sub(rb"[^ -~].*", b"", name, flags=re.DOTALL).decode("ascii")
+        raise BadCore(file=self.path, reason="its header does not say which SBCL saved it")
 
     def linkage(self) -> list[ForeignName]:
         spaces: list[_Space] = []

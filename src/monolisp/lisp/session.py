@@ -16,11 +16,12 @@ from monolisp.lisp.events import Event, death_of, failure_of
 from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
 from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.project import Project, embedded_files
-from monolisp.store import Store, digest_of
+from monolisp.store import Store, digest_of, has_no_room
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
-_LISP_FILES = ("program.lisp", "watch.lisp", "names.lisp", "events.lisp", "driver.lisp")
+FOLDER = Path(__file__).parent
+_DRIVER = tuple(FOLDER / f"{name}.lisp" for name in ("program", "watch", "names", "events", "driver"))
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,17 @@ class Loaded:
         return (event.text(field) or None) if event else None
 
 
-def driver(toolchain: Toolchain, machine: Machine) -> Path:
-    """Our Lisp files, compiled by this toolchain once."""
-    sources = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _LISP_FILES}
+def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> Path:
+    """Lisp files of ours, compiled by this toolchain once, as one file to load."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in files}
     digest = digest_of(["driver", toolchain.digest, sources])
 
     def make(directory: Path) -> None:
         for name, text in sources.items():
             (directory / name).write_text(text, encoding="utf-8")
         forms = [f'(load (or (compile-file "{name}") (sb-ext:exit :code 1 :abort t)))' for name in sources]
-        argv = [*_lisp(toolchain), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
-        done = machine.runner(Command(argv, _environment(toolchain, machine), cwd=directory))
+        argv = [*lisp(toolchain), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
+        done = machine.runner(Command(argv, environment(toolchain, machine), cwd=directory))
         fasls = [directory / name.replace(".lisp", ".fasl") for name in sources]
         if done.returncode != 0 or not all(fasl.exists() for fasl in fasls):
             raise LispDied(place="while compiling monolisp's own Lisp files", reason=done.text[-2000:])
@@ -84,26 +85,27 @@ def driver(toolchain: Toolchain, machine: Machine) -> Path:
     return machine.store.entry("drivers", digest, make) / "driver.fasl"
 
 
-def _lisp(toolchain: Toolchain, heap: str = "1GiB") -> list[str | Path]:
+def lisp(toolchain: Toolchain, heap: str = "1GiB") -> list[str | Path]:
     options = ("--noinform", "--disable-ldb", "--lose-on-corruption", "--dynamic-space-size", heap)
     return [toolchain.build_runtime, "--core", toolchain.core, *options, "--no-sysinit", "--no-userinit"]
 
 
-def _environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
+def environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
     return {**machine.environ, "SBCL_HOME": str(toolchain.path)}
 
 
 def _surroundings(project: Project, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
     """The environment of a build: where systems are found, where compiled files go, and our C compiler."""
+    fasls = fasl_area(machine.store, toolchain, headers_digest(project.recipes, project.include))
     registry = source_registry(project.registries, machine.environ.get("CL_SOURCE_REGISTRY", ""))
     return {
-        **_environment(toolchain, machine),
+        **environment(toolchain, machine),
         "MONOLISP_DESK": str(desk.address),
         "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",
         "CC": "cc",
         "CXX": "c++",
         "CL_SOURCE_REGISTRY": registry,
-        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasl_area(machine.store, toolchain, headers_digest(project))),
+        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls),
     }
 
 
@@ -124,7 +126,8 @@ def load_program(
     job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
     job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
     form = f"(monolisp-build:run {sexp(job)})"
-    argv = [*_lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver(toolchain, machine)]
+    driver = compiled(_DRIVER, toolchain, machine)
+    argv = [*lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver]
     ear = Ear(machine.progress)
     desk.where = ear.where
 
@@ -161,7 +164,7 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
     if failed is not None:
         raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
     if done.returncode != 0 or not core.exists() or core.stat().st_size == 0:
-        if events and events[-1].name == "save" and _is_full(core.parent):
+        if events and events[-1].name == "save" and has_no_room(core.parent):
             raise DiskFull(path=core.parent)
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         raise death_of(events, done.returncode, said)
@@ -192,12 +195,6 @@ def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
 
 def _asker(system: str, file: str) -> str:
     return f"{file} of the system {system}" if system else file or "the program"
-
-
-def _is_full(directory: Path) -> bool:
-    """Whether the disk of `directory` has no room for another megabyte. SBCL does not say why it could not write."""
-    room = os.statvfs(directory)
-    return room.f_bavail * room.f_frsize < 1 << 20
 
 
 def _listed(event: Event, field: str = "files") -> list[str]:
@@ -232,14 +229,14 @@ def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]], se
     return files, directories, symbols
 
 
-def headers_digest(project: Project) -> str:
+def headers_digest(recipes: Sequence[Path], include: Sequence[Path]) -> str:
     """What C headers say depends on recipes, fixes and the user's own: with other ones groveled files are compiled
     anew."""
-    folders = (RECIPES, FIXES, *project.recipes)
+    folders = (RECIPES, FIXES, *recipes)
     paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in (".toml", ".h")]
-    paths += [path for folder in project.include for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths += [path for folder in include for path in sorted(folder.rglob("*")) if path.is_file()]
     texts = [path.read_bytes().decode("utf-8", "surrogateescape") for path in paths]
-    return digest_of(["headers", texts, list(map(str, project.include))])
+    return digest_of(["headers", texts, list(map(str, include))])
 
 
 def fasl_area(store: Store, toolchain: Toolchain, recipes: str) -> Path:

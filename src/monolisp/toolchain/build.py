@@ -27,7 +27,7 @@ from monolisp.target import Target
 from monolisp.toolchain.host import HostLisp
 from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
-from monolisp.toolchain.version import SbclVersion
+from monolisp.toolchain.version import SbclVersion, build_id
 from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
@@ -148,8 +148,7 @@ def configure(shop: Workshop) -> None:
     """
     options = [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp", *shop.version.options]
     shop.run("configure", ["sh", "make-config.sh", *options], CC=SAYS_NO)
-    # What tells a core from another SBCL's: the same on every machine, another one for another toolchain.
-    (shop.tree / "output" / "build-id.inc").write_text(f'"monolisp-{shop.digest}"\n')
+    (shop.tree / "output" / "build-id.inc").write_text(f'"{build_id(shop.digest)}"\n')
 
 
 def headers(shop: Workshop) -> None:

@@ -62,3 +62,8 @@ def find_version(version: str) -> SbclVersion:
         without=facts["without"],
         stages=facts["stages"],
     )
+
+
+def build_id(digest: str) -> str:
+    """What tells cores of a toolchain from another SBCL's: the same on every machine."""
+    return f"monolisp-{digest}"

@@ -1,0 +1,72 @@
+"""How `monolisp sbcl` starts, written down for the next time: bin/monolisp reads it, so that no Python starts.
+
+It is shell, with $0 and $@ those of bin/monolisp. It does nothing, and Python decides, when the command is another
+installation's, when a file that the answer depends on is newer or gone, or when there is an option to look into.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monolisp import __version__
+from monolisp.face.face import PRIVATE
+from monolisp.options import BEFORE_SBCL
+
+if TYPE_CHECKING:
+    from monolisp.face.face import Face
+
+_PACKAGE = Path(__file__).parents[1]
+_FILES = [
+    *("face/*.py", "face/*.lisp", "lisp/names.lisp", "linkage/*.[ch]", "linkage/table.py", "linkage/names.py"),
+    *("toolchain/build.py", "toolchain/runtime.py", "toolchain/*.toml", "toolchain/sbcl/*.toml"),
+    *("libraries/cc.py", "libraries/flags.py", "libraries/recipes/*.toml", "libraries/fixes/*"),
+]
+
+
+def write_launch(face: Face, env: Mapping[str, str], given: Mapping[str, str], launcher: str) -> None:
+    """Write down how to start `face` with the environment `env`, made of `given`, for the command `launcher`."""
+    folder = face.store / "launch"
+    folder.mkdir(exist_ok=True)
+    beside = folder / f".sbcl-{os.getpid()}"
+    beside.write_text(launch_text(face, env, given, launcher), encoding="utf-8")
+    beside.rename(folder / f"sbcl-{__version__}")
+
+
+def launch_text(face: Face, env: Mapping[str, str], given: Mapping[str, str], launcher: str) -> str:
+    """The shell text; `env` and `given` as write_launch takes them."""
+    options = "|".join([*sorted(BEFORE_SBCL), *(f"{name}=*" for name in sorted(BEFORE_SBCL)), "--", "--core"])
+    newer = " -o ".join(f"$p/{path} -nt $l" for path in _depends())
+    return f"""\
+p={shlex.quote(str(_PACKAGE))} l=$monolisp_launch
+if [ "$0" = {shlex.quote(launcher)} -a -x {shlex.quote(str(face.runtime))} -a -d "$p" ] && ! [ {newer} ]; then
+    for a in "$@"; do case $a in {options}) p= ;; esac; done
+    if [ -n "$p" ]; then
+        unset p l a monolisp_version monolisp_launch SBCL_HOME {" ".join(PRIVATE)}
+        {"; ".join(_settings(env, given))}
+        shift
+        exec {shlex.quote(str(face.runtime))} "$@"
+    fi
+fi
+"""
+
+
+def _settings(env: Mapping[str, str], given: Mapping[str, str]) -> Iterator[str]:
+    path = env["PATH"].removesuffix(given.get("PATH", ""))
+    yield f'export PATH={shlex.quote(path)}"$PATH"'
+    for name, value in env.items():
+        if name == "ASDF_OUTPUT_TRANSLATIONS":
+            yield f'export {name}="${{{name}-{value.replace(chr(34), chr(92) + chr(34))}}}"'
+        elif given.get(name) != value and name != "PATH":
+            yield f"export {name}={shlex.quote(value)}"
+
+
+def _depends() -> Iterator[str]:
+    """What of ours decides which face is started, and in which environment. A directory is changed by what is installed
+    or removed; the files of a checkout are written to where they are."""
+    yield from ("face", "linkage", "lisp", "toolchain", "toolchain/sbcl", "libraries", "libraries/recipes")
+    if not {"site-packages", "dist-packages"} & set(_PACKAGE.parts):
+        yield from (str(path.relative_to(_PACKAGE)) for pattern in _FILES for path in sorted(_PACKAGE.glob(pattern)))

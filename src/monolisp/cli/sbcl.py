@@ -1,0 +1,103 @@
+"""monolisp sbcl, env, exec, shell: SBCL as any other, whose executables are truly static.
+
+Each ends by becoming what it starts, so that no Python waits behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monolisp.cli import given
+from monolisp.errors import Exit, ToolchainRefused, ToolMissing
+from monolisp.process import become
+from monolisp.project import FILE
+
+if TYPE_CHECKING:
+    from monolisp.face.face import Face
+    from monolisp.libraries.wishes import Wishes
+
+
+def run_sbcl(options: argparse.Namespace) -> int:
+    from monolisp.face.face import WISHES, require_own_core
+
+    face, env = _prepared(options)
+    env.pop("SBCL_HOME", None)  # of another SBCL, most likely; ours needs none
+    require_own_core(options.arguments, face.toolchain)
+    launcher = os.environ.get("MONOLISP_LAUNCHER")
+    if launcher and not options.sbcl and WISHES not in env and not Path(FILE).exists():
+        from monolisp.cli.launch import write_launch
+
+        write_launch(face, env, os.environ, launcher)
+    return become(str(face.runtime), ["sbcl", *options.arguments], env)
+
+
+def run_env(options: argparse.Namespace) -> int:
+    face, env = _prepared(options)
+    told = {**env, "SBCL_HOME": str(face.home)}
+    for name, value in sorted(told.items()):
+        if os.environ.get(name) != value:
+            print(f"export {name}={shlex.quote(value)}")
+    return int(Exit.OK)
+
+
+def run_exec(options: argparse.Namespace) -> int:
+    arguments = options.arguments
+    if not arguments:
+        print("usage: monolisp exec [OPTION…] -- COMMAND [ARGUMENT…]", file=sys.stderr)
+        return int(Exit.USAGE)
+    face, env = _prepared(options)
+    program = shutil.which(arguments[0], path=env["PATH"])
+    if program is None:
+        raise ToolMissing(tool=arguments[0], detail="it is not on PATH")
+    return become(program, arguments, {**env, "SBCL_HOME": str(face.home)})
+
+
+def run_shell(options: argparse.Namespace) -> int:
+    face, env = _prepared(options)
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    print(f"sbcl is SBCL {face.toolchain.version} of monolisp here; exit leaves", file=sys.stderr)
+    return become(shell, [shell], {**env, "SBCL_HOME": str(face.home)})
+
+
+def _prepared(options: argparse.Namespace) -> tuple[Face, dict[str, str]]:
+    """The face, made when it is not there, and the environment in which it is the SBCL that is found."""
+    from monolisp.face.face import ensure_face, surroundings
+    from monolisp.target import find_target
+    from monolisp.toolchain.toolchain import ensure_toolchain, find_toolchain
+    from monolisp.toolchain.version import DEFAULT
+
+    settings = given.settings(options)
+    progress = given.progress()
+    machine = given.machine(options, progress)
+    wanted, there = find_toolchain(settings.sbcl or DEFAULT, find_target(None), machine.store)
+    try:
+        if not there:
+            _offer(wanted.version)
+        face = ensure_face(ensure_toolchain(wanted, machine), machine)
+    finally:
+        progress.close()
+    return face, surroundings(face, _wishes(options), machine)
+
+
+def _offer(version: str) -> None:
+    """Before minutes of work, ask a person. Raises ToolchainRefused."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    print(f"The static SBCL {version} is not on this machine yet; it takes about two minutes, once.", file=sys.stderr)
+    print("Build it now? [Y/n] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("", "y", "yes"):
+        raise ToolchainRefused(version=version)
+
+
+def _wishes(options: argparse.Namespace) -> Wishes:
+    from monolisp.libraries.wishes import RECIPES, Wishes
+    from monolisp.project import foreign_settings
+
+    told = foreign_settings(given.settings(options), Path.cwd())
+    return Wishes(told["libraries"], told["archives"], told["include"], told["absent"], (RECIPES, *told["recipes"]))
