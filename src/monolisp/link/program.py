@@ -18,7 +18,7 @@ from monolisp.linkage.names import origin_of
 from monolisp.linkage.sizes import Sizes
 from monolisp.linkage.sources import c_source
 from monolisp.linkage.table import Linked, program_table
-from monolisp.lisp.corefile import ForeignName, linkage_of
+from monolisp.lisp.corefile import ForeignName, is_compressed, linkage_of
 from monolisp.process import Command, Runner
 from monolisp.store import digest_of
 from monolisp.toolchain.machine import Machine
@@ -29,6 +29,7 @@ LINKAGE_SECTION = "monolisp.linkage"
 # The stack of a thread that a C library starts, in bytes: musl's own default is 128 KiB.
 _C_THREAD_STACK = 8 << 20
 _STATISTICS = "archives.tsv"
+_COMPRESSES = "ZSTD_createCStream"
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,17 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes | None, toolchain: T
     target = toolchain.target
     linkage = resolve(linkage_of(core), toolchain, foreign.supplies)
     require_distinct([entry.name for entry in linkage], foreign.supplies)
+    compression = _compression(core, foreign, toolchain)
     # Lisp finds what is in its linkage table by itself.
     by_name = set(foreign.looked_up).difference(entry.name for entry in linkage)
     exports = exported([*foreign.exports, *by_name], _providers(toolchain, foreign.supplies))
     sources = {
         "tables.c": program_table(linkage, sizes, sorted(foreign.asked), exports),
-        **{name: c_source(name) for name in (*_c_files(foreign, sizes), "tables.h")},
+        **{name: c_source(name) for name in (*_c_files(foreign, sizes, compression), "tables.h")},
     }
     supplied = [supply.digest for supply in foreign.supplies]
     bundle = hashlib.sha256(foreign.certificates or b"").hexdigest()
-    digest = digest_of(["program", _maker(), toolchain.digest, sources, supplied, bundle])
+    digest = digest_of(["program", _maker(), toolchain.digest, sources, supplied, bundle, bool(compression)])
 
     def make(directory: Path) -> None:
         zig = find_zig(machine.store, machine.path)
@@ -76,7 +78,7 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes | None, toolchain: T
         for compiled in objects:
             zig.compile(target, compiled.with_suffix(".c"), compiled, machine.runner)
         program = directory / "program"
-        _link(objects, foreign.supplies, program, toolchain, zig, machine.runner)
+        _link([*objects, *(compression or ())], foreign.supplies, program, toolchain, zig, machine.runner)
         drawn = json.dumps(_drawn(directory / _STATISTICS, foreign.supplies))
         (directory / "drawn.json").write_text(drawn, encoding="utf-8")
         # Lisp writes a core behind it, at the next page of its own kind.
@@ -95,11 +97,20 @@ def _drawn(statistics: Path, supplies: Sequence[Supply]) -> list[str]:
     return sorted({supply.digest for supply in objects})
 
 
-def _c_files(foreign: Foreign, sizes: Sizes | None) -> list[str]:
+def _compression(core: Path, foreign: Foreign, toolchain: Toolchain) -> list[Path] | None:
+    """What compresses cores, for an executable whose core is compressed; nothing if a library of the program's is that
+    very thing; None if it is not needed."""
+    if any(_COMPRESSES in supply.names for supply in foreign.supplies):
+        return []
+    return [toolchain.compression] if is_compressed(core) else None
+
+
+def _c_files(foreign: Foreign, sizes: Sizes | None, compression: Sequence[Path] | None) -> list[str]:
     """Our C files that go into an executable."""
-    libraries = ["emutls.c"] if foreign.supplies else []
-    certificates = ["ca.c"] if foreign.certificates is not None else []
-    return ["dl.c", "program.c", "start.c" if sizes else "probe.c", *libraries, *certificates]
+    files = ["dl.c", "program.c", "vector.c", "start.c" if sizes else "probe.c"]
+    files += ["emutls.c"] if foreign.supplies else []
+    files += ["ca.c"] if foreign.certificates is not None else []
+    return [*files, *(["nozstd.c"] if compression is None else [])]
 
 
 @cache

@@ -36,9 +36,12 @@ class ForeignName:
 
 @dataclass(frozen=True)
 class _Space:
+    """`size` octets from the address `start`; in the file, from `offset` on, perhaps compressed."""
+
     start: int
     size: int
     offset: int
+    compressed: bool
 
 
 def linkage_of(path: Path) -> list[ForeignName]:
@@ -54,6 +57,12 @@ def build_id_of(path: Path) -> str:
     """Which SBCL saved a core, or what an executable holds. Raises BadCore, BadElf, NoSuchFile, Unreadable."""
     with mapped(path, BadCore) as view:
         return _Core(view[core_offset(view, str(path)) :], str(path)).build_id()
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether the core at `path` is compressed. Raises BadCore, BadElf, NoSuchFile, Unreadable."""
+    with mapped(path, BadCore) as view:
+        return _Core(view[core_offset(view, str(path)) :], str(path)).is_compressed()
 
 
 @dataclass(frozen=True)
@@ -123,50 +132,89 @@ class _Core:
                 return re.sub(rb"[^ -~].*", b"", name, flags=re.DOTALL).decode("ascii")
         raise BadCore(file=self.path, reason="its header does not say which SBCL saved it")
 
-    def linkage(self) -> list[ForeignName]:
-        spaces: list[_Space] = []
-        vector = None
+    def spaces(self) -> list[_Space]:
         for kind, offset, words in self.entries():
             if kind == _DIRECTORY:
-                spaces = [self._space(offset + place * 5 * _WORD) for place in range(words // 5)]
-            elif kind == _INITIAL_FUNCTION and words >= 4:
+                return [self._space(offset + place * 5 * _WORD) for place in range(words // 5)]
+        return []
+
+    def is_compressed(self) -> bool:
+        return any(space.compressed for space in self.spaces())
+
+    def linkage(self) -> list[ForeignName]:
+        vector = None
+        for kind, offset, words in self.entries():
+            if kind == _INITIAL_FUNCTION and words >= 4:
                 vector = self.word(offset + _WORD)
-        if vector is None or not spaces:
+        memory = _Memory(self.spaces(), self.view, self.path)
+        if vector is None or not memory.spaces:
             raise BadCore(file=self.path, reason="its header names no linkage table (SBCL before 2.6?)")
-        return list(self._names(spaces, vector))
+        return list(_names(memory, vector))
 
     def _space(self, offset: int) -> _Space:
         identifier, words, page, address = (self.word(offset + place * _WORD) for place in range(4))
-        if identifier & _COMPRESSED:
-            raise BadCore(file=self.path, reason="its spaces are compressed")
-        space = _Space(address, words * _WORD, (page + 1) * _PAGE)
-        if space.offset + space.size > len(self.view):
+        space = _Space(address, words * _WORD, (page + 1) * _PAGE, bool(identifier & _COMPRESSED))
+        if space.offset + (0 if space.compressed else space.size) > len(self.view):
             raise BadCore(file=self.path, reason="it is cut off: a space of it lies beyond its end")
         return space
 
-    def _locate(self, spaces: list[_Space], pointer: int) -> int:
-        address = pointer & ~_LOWTAGS
-        for space in spaces:
+
+class _Memory:
+    """The saved heap, by address."""
+
+    def __init__(self, spaces: list[_Space], view: memoryview, path: str) -> None:
+        self.spaces = spaces
+        self._view = view
+        self._path = path
+        self._contents: dict[_Space, memoryview] = {}
+
+    def bad(self, reason: str) -> BadCore:
+        return BadCore(file=self._path, reason=reason)
+
+    def octets(self, address: int, size: int) -> memoryview:
+        for space in self.spaces:
             if space.start <= address < space.start + space.size:
-                return space.offset + address - space.start
-        raise BadCore(file=self.path, reason=f"the address {pointer:#x} is in none of its spaces")
+                begin = address - space.start
+                found = self._content(space)[begin : begin + size]
+                if len(found) == size:
+                    return found
+        raise self.bad(f"the address {address:#x} is in none of its spaces")
 
-    def _names(self, spaces: list[_Space], vector: int) -> Iterator[ForeignName]:
-        """The vector behind SB-SYS:*LINKAGE-INFO*: a count, a word, then pairs of key and index. A key is a string
-        for a function, a list of one string for data."""
-        base = self._locate(spaces, vector) + 2 * _WORD
-        for index in range(self.word(base) >> 1):
-            key = self.word(base + (2 + 2 * index) * _WORD)
-            data = key & _LOWTAGS == _LIST_LOWTAG
-            string = self.word(self._locate(spaces, key)) if data else key
-            yield ForeignName(self._string(spaces, string), Kind.DATA if data else Kind.FUNCTION)
+    def word(self, pointer: int, place: int = 0) -> int:
+        """The word `place` words behind where a tagged pointer points to."""
+        found: int = struct.unpack("<Q", self.octets((pointer & ~_LOWTAGS) + place * _WORD, _WORD))[0]
+        return found
 
-    def _string(self, spaces: list[_Space], pointer: int) -> str:
-        """A base-string: header, length as a fixnum, octets."""
-        if pointer & _LOWTAGS != _OTHER_LOWTAG:
-            raise BadCore(file=self.path, reason=f"{pointer:#x} in its linkage table is no string")
-        base = self._locate(spaces, pointer)
-        length = self.word(base + _WORD) >> 1
-        if length > 65536:
-            raise BadCore(file=self.path, reason="a name in its linkage table is absurdly long")
-        return bytes(self.view[base + 2 * _WORD : base + 2 * _WORD + length]).decode("ascii", "replace")
+    def _content(self, space: _Space) -> memoryview:
+        if space not in self._contents:
+            stored = self._view[space.offset :]
+            self._contents[space] = self._inflated(stored, space.size) if space.compressed else stored[: space.size]
+        return self._contents[space]
+
+    def _inflated(self, stored: memoryview, size: int) -> memoryview:
+        import zstandard
+
+        try:
+            with zstandard.ZstdDecompressor().stream_reader(stored) as stream:
+                return memoryview(stream.read(size))
+        except zstandard.ZstdError as error:
+            raise self.bad(f"a compressed space of it is damaged ({error})") from error
+
+
+def _names(memory: _Memory, vector: int) -> Iterator[ForeignName]:
+    """The vector behind SB-SYS:*LINKAGE-INFO*: a count, a word, then pairs of key and index. A key is a string for a
+    function, a list of one string for data."""
+    for index in range(memory.word(vector, 2) >> 1):
+        key = memory.word(vector, 4 + 2 * index)
+        data = key & _LOWTAGS == _LIST_LOWTAG
+        yield ForeignName(_string(memory, memory.word(key) if data else key), Kind.DATA if data else Kind.FUNCTION)
+
+
+def _string(memory: _Memory, pointer: int) -> str:
+    """A base-string: header, length as a fixnum, octets."""
+    if pointer & _LOWTAGS != _OTHER_LOWTAG:
+        raise memory.bad(f"{pointer:#x} in its linkage table is no string")
+    length = memory.word(pointer, 1) >> 1
+    if length > 65536:
+        raise memory.bad("a name in its linkage table is absurdly long")
+    return bytes(memory.octets((pointer & ~_LOWTAGS) + 2 * _WORD, length)).decode("ascii", "replace")

@@ -24,6 +24,7 @@ from monolisp.progress import Progress
 from monolisp.sources.unpack import unpack
 from monolisp.stages import Needs, expected, run_stages
 from monolisp.target import Target
+from monolisp.toolchain.compression import ARCHIVE, build_zstd
 from monolisp.toolchain.host import HostLisp
 from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
@@ -32,18 +33,19 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "clerk.c", "dump.c", "emutls.c", "quick.c")
+BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "clerk.c", "dump.c", "emutls.c", "quick.c", "vector.c")
 # Functions of SBCL's that those replace.
-REPLACED = ("verify_heap",)
+REPLACED = ("verify_heap", "compress_vector")
 # "headers" is the first that links a program.
 STAGES: Needs = {
     "C library": (),
+    "zstd": (),
     "unpack": (),
     "configure": ("unpack",),
     "cross-compiler": ("configure",),
     "headers": ("C library", "cross-compiler"),
     "compile": ("headers",),
-    "runtime": ("headers",),
+    "runtime": ("headers", "zstd"),
     "warm load": ("compile", "runtime"),
     "contribs": ("warm load",),
     "install": ("contribs",),
@@ -97,19 +99,21 @@ class Workshop:
             raise StageFailed(stage=name, reason=f"exit code {done.returncode}", tail=tail, log=log)
 
 
-def build(shop: Workshop, archive: Path, into: Path, progress: Progress) -> None:
-    """Build SBCL from `archive` and put the toolchain's files into the directory `into`."""
+def build(shop: Workshop, archive: Path, zstd: Path, into: Path, progress: Progress) -> None:
+    """Build SBCL from `archive`, with zstd from another, and put the toolchain's files into the directory `into`."""
     together = Together(shop.runner)
     shop = replace(shop, runner=together)
     libc: list[CLibrary] = []
+    compression: list[tuple[Path, Path]] = []
     work: dict[str, Callable[[], object]] = {
         "C library": lambda: libc.append(c_library(shop.zig, shop.target, shop.work, shop.runner)),
+        "zstd": lambda: compression.append(build_zstd(shop.zig, shop.target, zstd, shop.work / "zstd", shop.runner)),
         "unpack": lambda: prepare(shop, archive),
         "configure": lambda: configure(shop),
         "cross-compiler": lambda: shop.run("cross-compiler", ["sh", "make-host-1.sh"]),
         "headers": lambda: headers(shop),
         "compile": lambda: shop.run("compile", ["sh", "make-host-2.sh"]),
-        "runtime": lambda: runtime(shop, libc[0], into),
+        "runtime": lambda: runtime(shop, libc[0], compression[0], into),
         "warm load": lambda: shop.run("warm load", ["sh", "make-target-2.sh"]),
         "contribs": lambda: contribs(shop),
         "install": lambda: install(shop, into),
@@ -153,18 +157,20 @@ def configure(shop: Workshop) -> None:
 
 def headers(shop: Workshop) -> None:
     """What the compiler must know of libc's headers: the last steps of make-target-1.sh, which need no runtime."""
-    shop.run("headers", ["make", "-C", "tools-for-build", "-I../src/runtime", "grovel-headers"])
+    shop.run("headers", ["make", "-C", "tools-for-build", "-I../src/runtime", "LDLIBS=", "grovel-headers"])
     shop.run("headers", ["sh", "-c", "tools-for-build/grovel-headers > output/stuff-groveled-from-headers.lisp"])
 
 
-def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
+def runtime(shop: Workshop, libc: CLibrary, zstd: tuple[Path, Path], into: Path) -> None:
     """The C runtime: first its object, then, with the table of all names, the build runtime itself."""
     directory = shop.tree / "src" / "runtime"
-    shop.run("runtime", ["make", f"-j{jobs()}", "-C", directory, "sbcl.o"])
+    flags = f"{shop.env['CFLAGS']} -I{zstd[1]}"
+    shop.run("runtime", ["make", f"-j{jobs()}", "-C", directory, "sbcl.o"], CFLAGS=flags)
     (into / "lib").mkdir(parents=True)
     shutil.copyfile(libc.start, into / "lib" / "crt1.o")
     for archive in libc.archives:
         shutil.copyfile(archive, into / "lib" / archive.name)
+    shutil.copyfile(zstd[0], into / "lib" / ARCHIVE)
     archives = [into / "lib" / archive.name for archive in libc.archives]
     names = index(directory / "sbcl.o", archives)
     (into / "names.json").write_text(json.dumps(names, sort_keys=True))
@@ -176,7 +182,9 @@ def runtime(shop: Workshop, libc: CLibrary, into: Path) -> None:
     shop.run("runtime", ["make", "-C", directory, "sbcl.mk"])
     ours = shop.work / "dl" / "sbcl.o"
     ours.write_bytes(weakened(content, REPLACED, "sbcl.o"))
-    link_build_runtime(shop, [into / "lib" / "crt1.o", *objects, ours], archives, directory / "sbcl")
+    link_build_runtime(
+        shop, [into / "lib" / "crt1.o", *objects, ours], [*archives, into / "lib" / ARCHIVE], directory / "sbcl"
+    )
 
 
 def link_build_runtime(shop: Workshop, objects: Sequence[Path], archives: Sequence[Path], output: Path) -> None:

@@ -12,14 +12,21 @@ from monolisp.errors import ToolMissing
 from monolisp.linkage.sources import c_source
 from monolisp.store import Entry, Store, digest_of, remove_tree
 from monolisp.target import TARGETS, Target
+from monolisp.toolchain.compression import ARCHIVE, zstd_pin, zstd_text
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.version import find_version, known_versions, version_text
 from monolisp.toolchain.zig import pin, pin_text
 
 KIND = "toolchains"
 # Our own code that decides what a toolchain holds: another content is another toolchain.
-_GENERATORS = ("toolchain/build.py", "toolchain/runtime.py", "linkage/table.py", "linkage/names.py")
-_C_FILES = ("dl.c", "record.c", "desk.c", "clerk.c", "clerk.h", "dump.c", "emutls.c", "quick.c", "tables.h")
+_GENERATORS = (
+    "toolchain/build.py",
+    "toolchain/compression.py",
+    "toolchain/runtime.py",
+    "linkage/table.py",
+    "linkage/names.py",
+)
+_C_FILES = ("dl.c", "record.c", "desk.c", "clerk.c", "clerk.h", "dump.c", "emutls.c", "quick.c", "vector.c", "tables.h")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class Toolchain:
         lib = self.path / "lib"
         return lib / "crt1.o", [lib / name for name in order if (lib / name).exists()]
 
+    @property
+    def compression(self) -> Path:
+        """The archive that reads and writes compressed cores."""
+        return self.path / "lib" / ARCHIVE
+
     @cached_property
     def names(self) -> Mapping[str, Mapping[str, str]]:
         """Who defines what, in link order: label → name → function or data."""
@@ -59,7 +71,7 @@ def toolchain_digest(version: str, target: Target) -> str:
     """The address of a toolchain: a hash over everything that goes into it. Raises NoSuchSbcl."""
     ours = {name: (Path(__file__).parents[1] / name).read_text(encoding="utf-8") for name in _GENERATORS}
     c_files = {name: c_source(name) for name in _C_FILES}
-    return digest_of(["toolchain", version_text(version), target.triple, pin_text(), ours, c_files])
+    return digest_of(["toolchain", version_text(version), target.triple, pin_text(), zstd_text(), ours, c_files])
 
 
 def find_toolchain(version: str, target: Target, store: Store) -> tuple[Toolchain, bool]:
@@ -81,7 +93,10 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         require_tools(machine.path)
         version = find_version(wanted.version)
         options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
-        archive = obtain(version.source, machine.store, options, machine.runner, machine.progress)
+        archive, zstd = (
+            obtain(source, machine.store, options, machine.runner, machine.progress)
+            for source in (version.source, zstd_pin())
+        )
         host = find_host_lisp(machine.store, options, machine.runner, machine.path)
         logs = machine.store.area("logs", f"toolchain-{wanted.digest}")
         for log in logs.iterdir():
@@ -90,7 +105,7 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         work.mkdir()
         zig = find_zig(machine.store, machine.path)
         shop = Workshop(work, wanted.digest, version, wanted.target, zig, host, machine.runner, logs)
-        build(shop, archive, directory, machine.progress)
+        build(shop, archive, zstd, directory, machine.progress)
         remove_tree(work)
         _describe(wanted, directory)
 

@@ -21,7 +21,7 @@ class SbclVersion:
     """What is particular to one SBCL version.
 
     `options` go to make-config.sh, `cflags` to every C compilation, `weaken` are functions of its runtime that
-    linkage/program.c replaces, `without` the contribs that are not built, and `stages` says how many seconds each
+    our C files replace, `without` the contribs that are not built, and `stages` says how many seconds each
     stage takes, measured on two cores.
     """
 
