@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What is asked, and its argument. The questions are those of the desk; "export" is a C symbol that was looked up.
 Line = tuple[str, str]
 _EXPORT = "export"
+_WAYS_OUT = "`monolisp sbcl --with NAME`, or --with-archive FILE.a --soname NAME, adds one"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ def answer(face: Face, journal: Sequence[Line], wishes: Wishes, machine: Machine
     """The answer to the last question of the journal, as the desk would give it. Raises what building raises."""
     *earlier, (what, name) = journal
     supplier = _informed(face, earlier, wishes, machine)
-    return supplier.answer(what, name)
+    said = supplier.answer(what, name)
+    if what != "library" or said.startswith("+"):
+        return said
+    near = " or ".join(supplier.nearest(name))
+    return f"{said}; {f'is it {near}? ' if near else ''}{_WAYS_OUT}"
 
 
 def _informed(face: Face, journal: Sequence[Line], wishes: Wishes, machine: Machine) -> Supplier:

@@ -1,7 +1,8 @@
 """The C compiler that a Lisp build sees: zig cc, which asks for headers and libraries it lacks.
 
 Run as a script of its own (`python -IS cc.py CONFIGURATION cc|c++|pkg-config ARGUMENT…`), once for each compilation,
-so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env.
+so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env,
+libraries (where those of recipes are).
 The desk of a build answers; below `monolisp sbcl` there is none, and a clerk does (see linkage/clerk.c).
 A shared library becomes a static archive under the name that was asked for: the loader of a build runtime takes it.
 """
@@ -66,7 +67,7 @@ def compile_c(configuration: dict[str, object], language: str, arguments: list[s
     needed = libraries_of(arguments)
     for name in needed:
         ask("library", name)
-    code = zig(configuration, language, without_libraries(arguments))
+    code = zig(configuration, language, without_libraries(configuration, arguments))
     if code == 0 and "-c" in arguments and "-o" in arguments:
         note_needs(arguments[arguments.index("-o") + 1], needed)
     return code
@@ -92,9 +93,14 @@ def needs_of(compiled: str) -> list[str]:
     return notes.read_text(encoding="utf-8").split() if notes is not None and notes.is_file() else []
 
 
-def without_libraries(arguments: list[str]) -> list[str]:
-    """Programs that a groveler runs need headers, hardly ever code of a library: -lNAME stays for libc's own only."""
-    return [word for word in arguments if not re.fullmatch(r"-l\w.*", word) or word in ("-lc", "-lm", "-lpthread")]
+def without_libraries(configuration: dict[str, object], arguments: list[str]) -> list[str]:
+    """Programs that a groveler runs need headers, hardly ever code of a library: -lNAME stays for libc's own, and for
+    what our pkg-config told; what lies elsewhere on this machine is for another libc."""
+    root = str(configuration["libraries"]) + "/"
+    folders = [word[2:] for word in arguments if word.startswith("-L" + root)]
+    ours = {f"-l{path.stem[3:]}" for folder in folders for path in Path(folder).glob("lib*.a")}
+    kept = {"-lc", "-lm", "-lpthread"} | ours
+    return [word for word in arguments if not re.fullmatch(r"-l\w.*", word) or word in kept]
 
 
 def zig(configuration: dict[str, object], language: str, arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from monolisp.libraries.flags import CFLAGS, COMPILERS
+from monolisp.libraries.library import KIND
 from monolisp.store import digest_of
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
@@ -19,7 +20,16 @@ _SCRIPT = Path(__file__).parent / "cc.py"
 def compilers(target: Target, machine: Machine) -> Path:
     """The directory, made once for this Python, zig and target."""
     names = {**COMPILERS, "pkg-config": "pkg-config", "pkgconf": "pkg-config"}
-    inputs = [pin_text(), target.triple, CFLAGS, names, sys.executable, str(_SCRIPT), str(machine.store.root)]
+    inputs = [
+        pin_text(),
+        target.triple,
+        CFLAGS,
+        names,
+        sys.executable,
+        _SCRIPT.read_text(encoding="utf-8"),
+        str(_SCRIPT),
+        str(machine.store.root),
+    ]
     digest = digest_of(["compilers", inputs])
 
     def make(directory: Path) -> None:
@@ -33,6 +43,7 @@ def compilers(target: Target, machine: Machine) -> Path:
             "flags": CFLAGS,
             "env": {name: value for name, value in zig.env.items() if name.startswith("ZIG_")},
             "pkgconf": str(pkgconf()),
+            "libraries": str(machine.store.root / KIND),
         }
         (directory / "configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
         final = machine.store.path("compilers", digest) / "configuration.json"
