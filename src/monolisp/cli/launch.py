@@ -39,7 +39,7 @@ def write_launch(face: Face, env: Mapping[str, str], given: Mapping[str, str], l
 def launch_text(face: Face, env: Mapping[str, str], given: Mapping[str, str], launcher: str) -> str:
     """The shell text; `env` and `given` as write_launch takes them."""
     options = "|".join([*sorted(BEFORE_SBCL), *(f"{name}=*" for name in sorted(BEFORE_SBCL)), "--", "--core"])
-    newer = " -o ".join(f"$p/{path} -nt $l" for path in _depends())
+    newer = " -o ".join(f'"$p/{path}" -nt "$l"' for path in _depends())
     return f"""\
 p={shlex.quote(str(_PACKAGE))} l=$monolisp_launch
 if [ "$0" = {shlex.quote(launcher)} -a -x {shlex.quote(str(face.runtime))} -a -d "$p" ] && ! [ {newer} ]; then

@@ -182,7 +182,8 @@ class _Memory:
 
     def word(self, pointer: int, place: int = 0) -> int:
         """The word `place` words behind where a tagged pointer points to."""
-        found: int = struct.unpack("<Q", self.octets((pointer & ~_LOWTAGS) + place * _WORD, _WORD))[0]
+        octets = self.octets(pointer & ~_LOWTAGS, (place + 1) * _WORD)
+        found: int = struct.unpack_from("<Q", octets, place * _WORD)[0]
         return found
 
     def _content(self, space: _Space) -> memoryview:
@@ -217,4 +218,4 @@ def _string(memory: _Memory, pointer: int) -> str:
     length = memory.word(pointer, 1) >> 1
     if length > 65536:
         raise memory.bad("a name in its linkage table is absurdly long")
-    return bytes(memory.octets((pointer & ~_LOWTAGS) + 2 * _WORD, length)).decode("ascii", "replace")
+    return bytes(memory.octets(pointer & ~_LOWTAGS, 2 * _WORD + length)[2 * _WORD :]).decode("ascii", "replace")

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monolisp.face.face import read_wishes, wishes_text
+from monolisp.face.finish import read_journal
+from monolisp.libraries.wishes import RECIPES, Wishes
+
+
+def test_a_journal() -> None:
+    text = "library\tlibssl.so.3\nexport\tputs\nlibrary\t/a b/x.so\n"
+    assert read_journal(text) == [("library", "libssl.so.3"), ("export", "puts"), ("library", "/a b/x.so")]
+    assert read_journal("") == []
+
+
+def test_wishes_pass_through_the_environment() -> None:
+    told = Wishes(("gmp",), ((Path("/a/libx.a"), "libx.so.1"),), (Path("/i"),), ("libz",), (RECIPES, Path("/r")))
+    assert read_wishes(wishes_text(told)) == told
+
+
+@given(st.builds(Wishes, st.tuples(st.text()), absent=st.tuples(st.text(), st.text())))
+def test_any_wishes(wishes: Wishes) -> None:
+    assert read_wishes(wishes_text(wishes)) == wishes
+
+
+def test_no_wishes() -> None:
+    assert read_wishes(None) == read_wishes("") == Wishes()
