@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import run
+from .conftest import needs_postgres, run
 
-PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(PROGRAMS is None, reason="waits for Debian's package postgresql"),
-]
+pytestmark = [pytest.mark.slow, needs_postgres]
 
 QUERY = """
 (sb-alien:load-shared-object "libpq.so.5")
@@ -52,39 +44,6 @@ QUERY = """
       (format t "~a~%" (run "select name from numbers where n = 77")))
     (finish connection)))
 """
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Path]:
-    """A PostgreSQL with a password and TLS on port 54329; yields the directory of its socket."""
-    assert PROGRAMS is not None
-    # Not pytest's own directory: nobody but its owner may enter that.
-    folder = Path(tempfile.mkdtemp(prefix="monolisp-pg-"))
-    folder.chmod(0o755)
-    data = folder / "data"
-    data.mkdir()
-    (folder / "password").write_text("secret\n", encoding="utf-8")
-    subject = ["-subj", "/CN=localhost", "-days", "30", "-nodes", "-newkey", "rsa:2048"]
-    key = ["-keyout", data / "server.key", "-out", data / "server.crt"]
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        shutil.chown(folder, "postgres")
-        shutil.chown(data, "postgres")
-    log = folder / "log"
-    init = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--username=lisp", "-D", str(data)]
-    subprocess.run([*as_user, PROGRAMS / "initdb", *init], check=True, capture_output=True, cwd="/")
-    subprocess.run(["openssl", "req", "-x509", *subject, *key], check=True, capture_output=True)
-    for path in (data / "server.key", data / "server.crt"):
-        path.chmod(0o600)
-        if as_user:
-            shutil.chown(path, "postgres")
-    options = f"-p 54329 -k {folder} -c ssl=on -c listen_addresses=127.0.0.1"
-    control = [*as_user, str(PROGRAMS / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run([*control, "-l", str(log), "-o", options, "start"], check=True, capture_output=True, cwd="/")
-    yield folder
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/")
-    shutil.rmtree(folder)
 
 
 def test_queries(built: Callable[..., Path], cluster: Path) -> None:

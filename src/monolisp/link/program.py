@@ -107,7 +107,7 @@ def _compression(core: Path, foreign: Foreign, toolchain: Toolchain) -> list[Pat
 
 def _c_files(foreign: Foreign, sizes: Sizes | None, compression: Sequence[Path] | None) -> list[str]:
     """Our C files that go into an executable."""
-    files = ["dl.c", "program.c", "vector.c", "start.c" if sizes else "probe.c"]
+    files = ["dl.c", "program.c", "vector.c", "math.c", "start.c" if sizes else "probe.c"]
     files += ["emutls.c"] if foreign.supplies else []
     files += ["ca.c"] if foreign.certificates is not None else []
     return [*files, *(["nozstd.c"] if compression is None else [])]

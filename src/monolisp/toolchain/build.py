@@ -33,7 +33,7 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "clerk.c", "dump.c", "emutls.c", "quick.c", "vector.c")
+BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "clerk.c", "dump.c", "emutls.c", "quick.c", "vector.c", "math.c")
 # Functions of SBCL's that those replace.
 REPLACED = ("verify_heap", "compress_vector")
 # "headers" is the first that links a program.

@@ -26,7 +26,19 @@ _GENERATORS = (
     "linkage/table.py",
     "linkage/names.py",
 )
-_C_FILES = ("dl.c", "record.c", "desk.c", "clerk.c", "clerk.h", "dump.c", "emutls.c", "quick.c", "vector.c", "tables.h")
+_C_FILES = (
+    "dl.c",
+    "record.c",
+    "desk.c",
+    "clerk.c",
+    "clerk.h",
+    "dump.c",
+    "emutls.c",
+    "quick.c",
+    "vector.c",
+    "math.c",
+    "tables.h",
+)
 
 
 @dataclass(frozen=True)
