@@ -12,7 +12,7 @@ from typing import Any
 
 from monolisp import __version__
 
-_WITHOUT_VALUE = ("--offline",)
+_WITHOUT_VALUE = ("--offline", "--help", "-h")
 # The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
 BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
 BEFORE_SBCL |= {"--sbcl", "--source-dir", "--offline"}
@@ -32,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="machine-readable")
     doctor.set_defaults(run="look.run_doctor")
     _sbcl_parsers(commands)
+    asdf = commands.add_parser("asdf", help="print where ASDF finds the system monolisp-asdf")
+    asdf.set_defaults(run="look.run_asdf")
     completion = commands.add_parser("completion", help="print a completion script for a shell")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     completion.set_defaults(run="look.run_completion")
@@ -153,7 +155,7 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         name, equals, _ = argv[place].partition("=")
         if argv[place] == "--":
             return list(argv[:place]), list(argv[place + 1 :])
-        if name not in BEFORE_SBCL:
+        if name not in BEFORE_SBCL | ({"-h", "--help"} if argv[0] == "exec" else set()):
             break
         place += 1 if equals or name in _WITHOUT_VALUE else 2
     return list(argv[:place]), list(argv[place:])

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .real import POSTGRES, postgres
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -39,22 +40,6 @@ def run(argv: list[str | Path], cwd: Path | None = None, stdin: bytes = b"", tim
     whole.pop("PYTHONUNBUFFERED", None)
     done = subprocess.run(argv, cwd=cwd, input=stdin, env=whole, timeout=timeout, capture_output=True, check=False)
     return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
-
-
-def source_of(table: Mapping[str, object], folder: Path) -> Path:
-    """Unpack a pinned source archive (the keys of [source] in a recipe), and say where it is."""
-    from monolisp.process import run as runner
-    from monolisp.progress import Silent
-    from monolisp.sources.fetch import FetchOptions, obtain
-    from monolisp.sources.pin import parse_pin
-    from monolisp.sources.unpack import unpack
-    from monolisp.store import Store
-
-    root = os.environ.get("MONOLISP_STORE")
-    store = Store(Path(root) if root else Path.home() / ".cache" / "monolisp").prepare()
-    pin = parse_pin(dict(table), "a test")
-    unpack(obtain(pin, store, FetchOptions(environ=dict(os.environ)), runner, Silent()), folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -120,38 +105,11 @@ def in_chroot(program: Path, root: Path, *arguments: str, stdin: bytes = b"") ->
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="waits for root: chroot needs it")
 
-POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 needs_postgres = pytest.mark.skipif(POSTGRES is None, reason="waits for Debian's package postgresql")
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Path]:
     """A PostgreSQL with a password and TLS on port 54329; yields the directory of its socket."""
-    assert POSTGRES is not None
-    # Not pytest's own directory: nobody but its owner may enter that.
-    folder = Path(tempfile.mkdtemp(prefix="monolisp-pg-"))
-    folder.chmod(0o755)
-    data = folder / "data"
-    data.mkdir()
-    (folder / "password").write_text("secret\n", encoding="utf-8")
-    subject = ["-subj", "/CN=localhost", "-days", "30", "-nodes", "-newkey", "rsa:2048"]
-    key = ["-keyout", data / "server.key", "-out", data / "server.crt"]
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        shutil.chown(folder, "postgres")
-        shutil.chown(data, "postgres")
-    log = folder / "log"
-    init = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--username=lisp", "-D", str(data)]
-    subprocess.run([*as_user, POSTGRES / "initdb", *init], check=True, capture_output=True, cwd="/")
-    subprocess.run(["openssl", "req", "-x509", *subject, *key], check=True, capture_output=True)
-    for path in (data / "server.key", data / "server.crt"):
-        path.chmod(0o600)
-        if as_user:
-            shutil.chown(path, "postgres")
-    options = f"-p 54329 -k {folder} -c ssl=on -c listen_addresses=127.0.0.1"
-    control = [*as_user, str(POSTGRES / "pg_ctl"), "-D", str(data), "-w"]
-    subprocess.run([*control, "-l", str(log), "-o", options, "start"], check=True, capture_output=True, cwd="/")
-    yield folder
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/")
-    shutil.rmtree(folder)
+    with postgres() as folder:
+        yield folder

@@ -109,6 +109,14 @@ def test_compile_error_says_the_line(monolisp: Monolisp, tmp_path: Path) -> None
     refused(done, Exit.LISP, "bad.lisp:3", "does not compile")
 
 
+def test_compile_error_in_a_system_says_the_line(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Behind blanks and comments, where SBCL's own place is before them."""
+    (tmp_path / "s.asd").write_text('(defsystem "s" :components ((:file "a")) :entry-point "cl-user::main")')
+    text = "(in-package :cl-user)\n(defun main () 1)\n\n;; a comment\n;; more\n\n(defun f () (let ((x)) (setf 5 x)))\n"
+    (tmp_path / "a.lisp").write_text(text, encoding="utf-8")
+    refused(monolisp("build", "s"), Exit.LISP, "a.lisp:7", "does not compile")
+
+
 def test_load_error_says_the_line(monolisp: Monolisp, tmp_path: Path) -> None:
     done = attempt(monolisp, tmp_path, '(defun main ())\n(error "not today")')
     refused(done, Exit.LISP, "bad.lisp:2", "error while loading", "not today")

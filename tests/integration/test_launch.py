@@ -11,7 +11,7 @@ import pytest
 
 from monolisp import __version__
 from monolisp.cli.launch import launch_text, write_launch
-from monolisp.face.face import Face
+from monolisp.face.face import Face, Surroundings
 from monolisp.options import parser, split
 from monolisp.target import find_target
 from monolisp.toolchain.toolchain import Toolchain
@@ -51,11 +51,13 @@ def start(launcher: Path, face: Face, *arguments: str, cwd: Path | None = None, 
     return done.stdout.decode().splitlines()
 
 
-def write(face: Face, launcher: Path) -> None:
-    given = {"PATH": "/usr/bin:/bin"}
+def around(face: Face) -> Surroundings:
     translations = '(:output-translations (t "/a/") :ignore-inherited-configuration)'
-    env = {"PATH": f"{face.bin}:{given['PATH']}", "CC": "cc", "ASDF_OUTPUT_TRANSLATIONS": translations}
-    write_launch(face, env, given, str(launcher))
+    return Surroundings((face.bin,), {"CC": "cc"}, {"ASDF_OUTPUT_TRANSLATIONS": translations})
+
+
+def write(face: Face, launcher: Path) -> None:
+    write_launch(face, around(face), str(launcher))
 
 
 def test_python_decides_first(launcher: Path, face: Face) -> None:
@@ -125,7 +127,7 @@ def test_the_script_knows_its_version() -> None:
 
 
 def test_what_the_text_depends_on_is_there(face: Face) -> None:
-    text = launch_text(face, {"PATH": "/b"}, {"PATH": "/b"}, "monolisp")
+    text = launch_text(face, around(face), "monolisp")
     package = re.search(r"^p=(\S+)", text)
     assert package is not None
     named = re.findall(r'"\$p/(\S+)" -nt', text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -282,3 +283,13 @@ def test_embedded_files(built: Built, tmp_path: Path) -> None:
     (tmp_path / "data" / "a.bin").write_bytes(bytes(range(256)))
     text = '(defun main () (print (monolisp:embedded-files)) (print (length (monolisp:embedded-file "data/a.bin"))))'
     assert run([built(text, "--embed", "data/*")]).out.split("\n")[1:] == ['("data/a.bin") ', "256 "]
+
+
+@needs_root
+def test_nobody_is_at_home(built: Callable[..., Path], tmp_path: Path) -> None:
+    """UIOP wants a home directory when it starts; in an empty root, without HOME, there is none but the root."""
+    program = built("(require :asdf) (defun main () (print (user-homedir-pathname)))")
+    (tmp_path / "root").mkdir()
+    shutil.copy2(program, tmp_path / "root" / "program")
+    chroot = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    assert run(["env", "-i", str(chroot), tmp_path / "root", "/program"]).out == '\n#P"/" '

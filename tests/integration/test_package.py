@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_data_files_are_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    kinds = (".toml", ".c", ".h", ".lisp", ".json")
+    kinds = (".toml", ".c", ".h", ".lisp", ".asd", ".json")
     data = [path for path in (ROOT / "src").rglob("*") if path.suffix in kinds]
     assert len(data) > 8
     assert {path.relative_to(ROOT / "src").as_posix() for path in data} <= names

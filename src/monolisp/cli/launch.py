@@ -7,8 +7,9 @@ installation's, when a file that the answer depends on is newer or gone, or when
 from __future__ import annotations
 
 import os
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from monolisp.face.face import PRIVATE
 from monolisp.options import BEFORE_SBCL
 
 if TYPE_CHECKING:
-    from monolisp.face.face import Face
+    from monolisp.face.face import Face, Surroundings
 
 _PACKAGE = Path(__file__).parents[1]
 _FILES = [
@@ -27,17 +28,17 @@ _FILES = [
 ]
 
 
-def write_launch(face: Face, env: Mapping[str, str], given: Mapping[str, str], launcher: str) -> None:
-    """Write down how to start `face` with the environment `env`, made of `given`, for the command `launcher`."""
+def write_launch(face: Face, around: Surroundings, launcher: str) -> None:
+    """Write down how to start `face`, for the command `launcher`: the same whatever environment it is written in."""
     folder = face.store / "launch"
     folder.mkdir(exist_ok=True)
     beside = folder / f".sbcl-{os.getpid()}"
-    beside.write_text(launch_text(face, env, given, launcher), encoding="utf-8")
+    beside.write_text(launch_text(face, around, launcher), encoding="utf-8")
     beside.rename(folder / f"sbcl-{__version__}")
 
 
-def launch_text(face: Face, env: Mapping[str, str], given: Mapping[str, str], launcher: str) -> str:
-    """The shell text; `env` and `given` as write_launch takes them."""
+def launch_text(face: Face, around: Surroundings, launcher: str) -> str:
+    """The shell text, as write_launch writes it."""
     options = "|".join([*sorted(BEFORE_SBCL), *(f"{name}=*" for name in sorted(BEFORE_SBCL)), "--", "--core"])
     newer = " -o ".join(f'"$p/{path}" -nt "$l"' for path in _depends())
     return f"""\
@@ -46,7 +47,7 @@ if [ "$0" = {shlex.quote(launcher)} -a -x {shlex.quote(str(face.runtime))} -a -d
     for a in "$@"; do case $a in {options}) p= ;; esac; done
     if [ -n "$p" ]; then
         unset p l a monolisp_version monolisp_launch SBCL_HOME {" ".join(PRIVATE)}
-        {"; ".join(_settings(env, given))}
+        {"; ".join(_settings(around))}
         shift
         exec {shlex.quote(str(face.runtime))} "$@"
     fi
@@ -54,14 +55,14 @@ fi
 """
 
 
-def _settings(env: Mapping[str, str], given: Mapping[str, str]) -> Iterator[str]:
-    path = env["PATH"].removesuffix(given.get("PATH", ""))
-    yield f'export PATH={shlex.quote(path)}"$PATH"'
-    for name, value in env.items():
-        if name == "ASDF_OUTPUT_TRANSLATIONS":
-            yield f'export {name}="${{{name}-{value.replace(chr(34), chr(92) + chr(34))}}}"'
-        elif given.get(name) != value and name != "PATH":
-            yield f"export {name}={shlex.quote(value)}"
+def _settings(around: Surroundings) -> Iterator[str]:
+    path = ":".join(map(str, around.path))
+    yield f'export PATH={shlex.quote(path)}:"${{PATH:-/usr/local/bin:/usr/bin:/bin}}"'
+    for name, value in around.defaults.items():
+        quoted = re.sub(r'(["\\\\$`])', r"\\\1", value)
+        yield f'export {name}="${{{name}-{quoted}}}"'
+    for name, value in around.variables.items():
+        yield f"export {name}={shlex.quote(value)}"
 
 
 def _depends() -> Iterator[str]:

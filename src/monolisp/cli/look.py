@@ -58,3 +58,9 @@ def run_completion(options: argparse.Namespace) -> int:
 
     print(shtab.complete(parser(), shell=options.shell))
     return int(Exit.OK)
+
+
+def run_asdf(options: argparse.Namespace) -> int:
+    del options
+    print(f"{Path(__file__).parents[1] / 'asdf'}/")
+    return int(Exit.OK)

@@ -19,27 +19,28 @@ from monolisp.process import become
 from monolisp.project import FILE
 
 if TYPE_CHECKING:
-    from monolisp.face.face import Face
+    from monolisp.face.face import Face, Surroundings
     from monolisp.libraries.wishes import Wishes
 
 
 def run_sbcl(options: argparse.Namespace) -> int:
     from monolisp.face.face import WISHES, require_own_core
 
-    face, env = _prepared(options)
+    face, around = _prepared(options)
+    env = around.of(os.environ)
     env.pop("SBCL_HOME", None)  # of another SBCL, most likely; ours needs none
     require_own_core(options.arguments, face.toolchain)
     launcher = os.environ.get("MONOLISP_LAUNCHER")
     if launcher and not options.sbcl and WISHES not in env and not Path(FILE).exists():
         from monolisp.cli.launch import write_launch
 
-        write_launch(face, env, os.environ, launcher)
+        write_launch(face, around, launcher)
     return become(str(face.runtime), ["sbcl", *options.arguments], env)
 
 
 def run_env(options: argparse.Namespace) -> int:
-    face, env = _prepared(options)
-    told = {**env, "SBCL_HOME": str(face.home)}
+    face, around = _prepared(options)
+    told = {**around.of(os.environ), "SBCL_HOME": str(face.home)}
     for name, value in sorted(told.items()):
         if os.environ.get(name) != value:
             print(f"export {name}={shlex.quote(value)}")
@@ -51,7 +52,8 @@ def run_exec(options: argparse.Namespace) -> int:
     if not arguments:
         print("usage: monolisp exec [OPTION…] -- COMMAND [ARGUMENT…]", file=sys.stderr)
         return int(Exit.USAGE)
-    face, env = _prepared(options)
+    face, around = _prepared(options)
+    env = around.of(os.environ)
     program = shutil.which(arguments[0], path=env["PATH"])
     if program is None:
         raise ToolMissing(tool=arguments[0], detail="it is not on PATH")
@@ -59,14 +61,14 @@ def run_exec(options: argparse.Namespace) -> int:
 
 
 def run_shell(options: argparse.Namespace) -> int:
-    face, env = _prepared(options)
+    face, around = _prepared(options)
     shell = os.environ.get("SHELL") or "/bin/sh"
     print(f"sbcl is SBCL {face.toolchain.version} of monolisp here; exit leaves", file=sys.stderr)
-    return become(shell, [shell], {**env, "SBCL_HOME": str(face.home)})
+    return become(shell, [shell], {**around.of(os.environ), "SBCL_HOME": str(face.home)})
 
 
-def _prepared(options: argparse.Namespace) -> tuple[Face, dict[str, str]]:
-    """The face, made when it is not there, and the environment in which it is the SBCL that is found."""
+def _prepared(options: argparse.Namespace) -> tuple[Face, Surroundings]:
+    """The face, made when it is not there, and what makes it the SBCL that is found."""
     from monolisp.face.face import ensure_face, surroundings
     from monolisp.target import find_target
     from monolisp.toolchain.toolchain import ensure_toolchain, find_toolchain

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -133,22 +133,31 @@ def require_own_core(arguments: Sequence[str], toolchain: Toolchain) -> None:
         raise CoreOfAnother(file=path, found=found, expected=expected)
 
 
-def surroundings(face: Face, wishes: Wishes, machine: Machine) -> dict[str, str]:
-    """The environment in which sbcl, cc and pkg-config are ours, for `monolisp sbcl` and all that it starts.
+@dataclass(frozen=True)
+class Surroundings:
+    """What makes sbcl, cc and pkg-config ours, for `monolisp sbcl` and all that it starts: directories that go first on
+    PATH, variables that are set, and those that are set where the user has not."""
 
-    Compiled Lisp files go where no other SBCL looks: their headers were musl's.
-    """
-    kept = {name: value for name, value in machine.environ.items() if name not in PRIVATE}
+    path: tuple[Path, ...]
+    variables: Mapping[str, str]
+    defaults: Mapping[str, str]
+
+    def of(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The whole environment, made of the user's."""
+        kept = {name: value for name, value in environ.items() if name not in PRIVATE}
+        path = ":".join([*map(str, self.path), environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")])
+        return {**self.defaults, **kept, **self.variables, "PATH": path}
+
+
+def surroundings(face: Face, wishes: Wishes, machine: Machine) -> Surroundings:
+    """Compiled Lisp files go where no other SBCL looks: their headers were musl's."""
     fasls = fasl_area(machine.store, face.toolchain, headers_digest(wishes.folders[1:], wishes.include))
-    return {
-        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls),
-        **kept,
-        "PATH": f"{face.bin}:{compilers(face.toolchain.target, machine)}:{machine.path}",
-        "CC": "cc",
-        "CXX": "c++",
-        "MONOLISP_CLERK": str(face.clerk),
-        **({WISHES: wishes_text(wishes)} if wishes != Wishes() else {}),
-    }
+    told = {WISHES: wishes_text(wishes)} if wishes != Wishes() else {}
+    return Surroundings(
+        (face.bin, compilers(face.toolchain.target, machine)),
+        {"CC": "cc", "CXX": "c++", "MONOLISP_CLERK": str(face.clerk), **told},
+        {"ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls)},
+    )
 
 
 def wishes_text(wishes: Wishes) -> str:

@@ -10,11 +10,31 @@
 (defvar *packages-before* '() "The packages that were there before the program.")
 (defvar *caught* nil "The first compiler error, else the first warning: which of the two, file, line, text.")
 
+(defun count-lines (stream function)
+  "How many lines end before FUNCTION, which is told each character and may read on, says to stop."
+  (loop for char = (peek-char nil stream nil)
+        while (and char (funcall function char))
+        count (eql (read-char stream nil) #\Newline)))
+
+(defun lines-between-forms (stream)
+  "How many lines blanks and comments take, from where the last form ended."
+  (loop for char = (peek-char nil stream nil)
+        for taken = (case char
+                      ((#\Space #\Tab #\Newline #\Return #\Page) (count-lines stream #'blank-p))
+                      (#\; (count-lines stream (lambda (char) (char/= char #\Newline))))
+                      (t (return lines)))
+        sum taken into lines))
+
+(defun blank-p (char)
+  (member char '(#\Space #\Tab #\Newline #\Return #\Page)))
+
 (defun line-at (file position)
-  "The line, from 1, of the character POSITION of FILE; NIL when it cannot be told."
+  "The line, from 1, of the form behind the character POSITION of FILE; NIL when it cannot be told."
   (ignore-errors
    (with-open-file (stream file :external-format '(:utf-8 :replacement #\?))
-     (1+ (loop repeat position count (eql (read-char stream nil) #\Newline))))))
+     (+ 1
+        (loop repeat position count (eql (read-char stream nil) #\Newline))
+        (lines-between-forms stream)))))
 
 (defun compiler-place ()
   "File and line of the form that the compiler is at."

@@ -57,6 +57,14 @@
     (when (and function (fboundp function))
       (funcall function))))
 
+(defun ensure-home ()
+  "Where nobody is known, as in an empty root directory, the home directory is the root: UIOP needs to have one."
+  (declare (notinline user-homedir-pathname)) ; or the compiler, sure that it returns, does not call it
+  (unless (or (sb-ext:posix-getenv "HOME") (ignore-errors (user-homedir-pathname)))
+    (sb-alien:alien-funcall (sb-alien:extern-alien "setenv" (function sb-alien:int sb-alien:c-string sb-alien:c-string
+                                                                      sb-alien:int))
+                            "HOME" "/" 0)))
+
 (defun start ()
   "The toplevel function of every executable."
   (when (sb-ext:posix-getenv "MONOLISP_PROBE")
@@ -66,6 +74,7 @@
                                                  (declare (ignore condition))
                                                  (unless *keep-debugger* (leave 130))))
                  (stream-error #'on-stream-error))
+    (ensure-home)
     (call-uiop "CALL-IMAGE-RESTORE-HOOK")
     (let ((value (if *pass-arguments*
                      (funcall *entry* (rest sb-ext:*posix-argv*))

@@ -21,6 +21,8 @@ from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 FOLDER = Path(__file__).parent
+# Systems of ours that definitions may depend on.
+ASDF = FOLDER.parent / "asdf"
 _DRIVER = tuple(FOLDER / f"{name}.lisp" for name in ("program", "watch", "names", "events", "driver"))
 
 
@@ -97,7 +99,7 @@ def environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
 def _surroundings(project: Project, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
     """The environment of a build: where systems are found, where compiled files go, and our C compiler."""
     fasls = fasl_area(machine.store, toolchain, headers_digest(project.recipes, project.include))
-    registry = source_registry(project.registries, machine.environ.get("CL_SOURCE_REGISTRY", ""))
+    registry = source_registry((*project.registries, ASDF), machine.environ.get("CL_SOURCE_REGISTRY", ""))
     return {
         **environment(toolchain, machine),
         "MONOLISP_DESK": str(desk.address),
