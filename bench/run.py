@@ -3,6 +3,7 @@
     make bench                  everything (about fifteen minutes), written to docs/benchmarks.md
     python bench/run.py quick   without the two builds of SBCL and without large cores, printed only
     python bench/run.py quick foreign   the same with foreign libraries
+    python bench/run.py quick programs  the same with monolisp sbcl, Maxima and pgloader
 
 Stock SBCL is built by its own make.sh from the archive that monolisp pins, with the C compiler that it finds. Each
 pair of commands runs in turn, A B A B …; figures are medians.
@@ -78,16 +79,18 @@ def ratio_row(what: str, pair: tuple[float, float], asked: float, scale: float =
 # --- stock SBCL ----------------------------------------------------------------------------------------------------
 
 
-def source_archive() -> Path:
-    """The pinned archive, fetched as monolisp fetches it."""
+def source_archives() -> list[Path]:
+    """The pinned archives, SBCL's first, fetched as monolisp fetches them."""
     from monolisp.process import run
     from monolisp.progress import Silent
     from monolisp.sources.fetch import FetchOptions, obtain
     from monolisp.store import Store
+    from monolisp.toolchain.compression import zstd_pin
     from monolisp.toolchain.version import find_version
 
     store = Store(Path(os.environ["MONOLISP_STORE"])).prepare()
-    return obtain(find_version(VERSION).source, store, FetchOptions(environ=dict(os.environ)), run, Silent())
+    options = FetchOptions(environ=dict(os.environ))
+    return [obtain(pin, store, options, run, Silent()) for pin in (find_version(VERSION).source, zstd_pin())]
 
 
 def build_stock(archive: Path, folder: Path) -> float:
@@ -186,15 +189,18 @@ def growth(work: Path) -> tuple[Row, list[str]]:
     return Row("peak memory of the Python side", f"{max(peaks):.0f} MB", "–", max(peaks), 120, "MB"), lines
 
 
-def first_build(archive: Path, work: Path) -> Row:
-    """Everything from an empty store, the source at hand, against make.sh."""
+def first_build(archives: list[Path], work: Path) -> Row:
+    """Everything from an empty store, the sources at hand, against make.sh."""
     sources = work / "sources"
     sources.mkdir()
-    shutil.copy2(archive, sources)
+    for archive in archives:
+        shutil.copy2(archive, sources)
     (work / "first.lisp").write_text(HELLO)
     argv = [*MONOLISP, "build", "first.lisp", "--offline", "--source-dir", str(sources)]
     ours = seconds(lambda: quiet(argv, work, MONOLISP_STORE=str(work / "empty-store")))
-    return ratio_row("first build, empty store ÷ make.sh of SBCL", (ours, build_stock(archive, work / "stock")), 0.9)
+    return ratio_row(
+        "first build, empty store ÷ make.sh of SBCL", (ours, build_stock(archives[0], work / "stock")), 0.9
+    )
 
 
 class Shown(list[Row]):
@@ -244,19 +250,23 @@ def main() -> None:
     # Python keeps compiled modules for its users, and so it shall here.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("MONOLISP_STORE", str(user_cache_path("monolisp")))
-    archive = source_archive()
+    archives = source_archives()
     with tempfile.TemporaryDirectory(prefix="monolisp-bench-") as folder:
         work = Path(folder)
         rows = Shown()
         lines: list[str] = []
         if not quick:
-            rows.append(first_build(archive, work))
-        stock = stock_sbcl(archive)
+            rows.append(first_build(archives, work))
+        stock = stock_sbcl(archives[0])
         rows += [*warm_builds(stock, work), start_up(work), size(work)]
         if "foreign" in sys.argv or not quick:
             import foreign
 
             rows += foreign.rows(stock, work)
+        if "programs" in sys.argv or not quick:
+            import programs
+
+            rows += programs.rows(stock, work)
         if not quick:
             row, lines = growth(work)
             rows.append(row)
