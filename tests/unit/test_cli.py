@@ -19,6 +19,9 @@ from monolisp import __version__, cli
 from monolisp.cli import given, look
 from monolisp.errors import Exit, NoSuchFile
 from monolisp.store import Store
+from monolisp.target import find_target
+from monolisp.toolchain.toolchain import toolchain_digest
+from monolisp.toolchain.version import DEFAULT
 from tests.unit.elf.making import static_program
 
 SRC = Path(monolisp.__file__).parent
@@ -402,6 +405,20 @@ class TestToolchains:
         assert cli.main(["toolchain", "prune"]) == Exit.OK
         assert "removed toolchains 0123" in capsys.readouterr().out
         assert not store.has("toolchains", "0123")
+
+    def test_prune_removes_faces_of_toolchains_that_are_gone(self, store: Store) -> None:
+        kept = toolchain_digest(DEFAULT, find_target(None))
+        for name, toolchain in (("old", "0123"), ("new", kept)):
+            facts = json.dumps({"toolchain": toolchain})
+            store.entry("faces", name, lambda path, facts=facts: void((path / "face.json").write_text(facts)))
+        store.entry("face-cores", "of-nobody", lambda path: None)
+        assert cli.main(["toolchain", "prune"]) == Exit.OK
+        assert [store.has("faces", name) for name in ("old", "new")] == [False, True]
+        assert not store.has("face-cores", "of-nobody")
+
+
+def void(_: object) -> None:
+    return None
 
 
 # --- what `import monolisp.cli` costs --------------------------------------------------------------------------------

@@ -20,12 +20,11 @@ from monolisp.process import Command
 from monolisp.store import Store, digest_of
 from monolisp.target import find_target
 from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.toolchain import FACES, Toolchain
 from monolisp.toolchain.toolchain import KIND as TOOLCHAINS
-from monolisp.toolchain.toolchain import Toolchain
 from monolisp.toolchain.version import build_id, find_version
 
-KIND = "faces"
-_CORES = "face-cores"
+KIND, _CORES = FACES
 _LISP_FILES = (FOLDER / "names.lisp", Path(__file__).parent / "face.lisp")
 WISHES = "MONOLISP_WISHES"
 # What a build of ours tells its own Lisp; nothing of it is meant for another.
@@ -82,8 +81,7 @@ def ensure_face(toolchain: Toolchain, machine: Machine) -> Face:
         os.link(toolchain.build_runtime, directory / "bin" / "sbcl")
         os.link(core / "sbcl.core", home / "sbcl.core")
         (home / "contrib").symlink_to(Path("../../../..") / TOOLCHAINS / toolchain.path.name / "contrib")
-        facts = {"version": toolchain.version, "target": toolchain.target.triple, "toolchain": toolchain.digest}
-        (directory / "face.json").write_text(json.dumps(facts), encoding="utf-8")
+        (directory / "face.json").write_text(_facts(toolchain), encoding="utf-8")
         command = shlex.join([sys.executable, "-I", "-m", "monolisp.cli.clerk"])
         (directory / "clerk").write_text(f'#!/bin/sh\nexec {command} "${{0%/*}}" "$@"\n', encoding="utf-8")
         (directory / "clerk").chmod(0o755)
@@ -103,7 +101,12 @@ def face_at(path: Path) -> Face:
 
 
 def _core_digest(toolchain: Toolchain) -> str:
-    return digest_of(["face core", toolchain.digest, [path.read_text(encoding="utf-8") for path in _LISP_FILES]])
+    return digest_of(["face core", 1, toolchain.digest, [path.read_text(encoding="utf-8") for path in _LISP_FILES]])
+
+
+def _facts(toolchain: Toolchain) -> str:
+    facts = {"version": toolchain.version, "target": toolchain.target.triple, "toolchain": toolchain.digest}
+    return json.dumps(facts)
 
 
 def _make_core(toolchain: Toolchain, directory: Path, machine: Machine) -> None:
@@ -116,6 +119,7 @@ def _make_core(toolchain: Toolchain, directory: Path, machine: Machine) -> None:
     done = machine.runner(Command(argv, environment(toolchain, machine), cwd=directory))
     if done.returncode != 0:
         raise LispDied(place="while saving the core of monolisp sbcl", reason=done.text[-2000:])
+    (directory / "face.json").write_text(_facts(toolchain), encoding="utf-8")
 
 
 def require_own_core(arguments: Sequence[str], toolchain: Toolchain) -> None:

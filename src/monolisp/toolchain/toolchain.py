@@ -18,6 +18,9 @@ from monolisp.toolchain.version import find_version, known_versions, version_tex
 from monolisp.toolchain.zig import pin, pin_text
 
 KIND = "toolchains"
+# What `monolisp sbcl` starts (face/face.py); each says in face.json which toolchain it is of.
+FACES = ("faces", "face-cores")
+_MADE_WITH = ("programs", "drivers", "fasls", "images", "libraries", "compilers", "zig", *FACES)
 # Our own code that decides what a toolchain holds: another content is another toolchain.
 _GENERATORS = (
     "toolchain/build.py",
@@ -150,19 +153,23 @@ def listed(store: Store) -> list[dict[str, str | int]]:
     return rows
 
 
+def _toolchain_of(entry: Entry) -> str:
+    """The digest of the toolchain that a face is of; none for what does not say so."""
+    facts = entry.path / "face.json"
+    return str(json.loads(facts.read_bytes())["toolchain"]) if facts.is_file() else ""
+
+
 def prune(store: Store, everything: bool) -> list[Entry]:
     """Remove toolchains that no pin of this monolisp leads to (all, if `everything`), and what was built with them."""
     versions = [] if everything else known_versions()
     kept = {toolchain_digest(version, target) for version in versions for target in TARGETS.values()}
     doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
     if everything:
-        doomed += [
-            entry
-            for kind in ("programs", "drivers", "fasls", "images", "libraries", "compilers", "zig")
-            for entry in store.entries(kind)
-        ]
+        doomed += [entry for kind in _MADE_WITH for entry in store.entries(kind)]
     else:
         doomed += [entry for entry in store.entries("fasls") if entry.digest not in kept]
+        faces = [entry for kind in FACES for entry in store.entries(kind)]
+        doomed += [entry for entry in faces if _toolchain_of(entry) not in kept]
     for entry in doomed:
         store.remove(entry)
     return doomed
