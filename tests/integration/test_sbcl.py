@@ -442,6 +442,17 @@ def test_finishing_fails_loudly(dumped: Callable[..., Ended], tmp_path: Path) ->
     assert sorted(os.listdir(tmp_path)) == ["dump.lisp", "libown.a", "own.c", "own.o"]  # noqa: PTH208
 
 
+def test_monolisp_is_gone(monolisp: Monolisp, sbcl: str, tmp_path: Path) -> None:
+    """The SBCL of a shell may outlive the monolisp that started it."""
+    face = tmp_path / "face"
+    shutil.copytree(Path(sbcl).parents[1], face, symlinks=True)
+    clerk = (face / "clerk").read_text(encoding="utf-8").replace(sys.executable, "/no/such/python")
+    (face / "clerk").write_text(clerk, encoding="utf-8")
+    done = run([face / "bin" / "sbcl", *BARE, "--eval", '(save-lisp-and-die "out" :executable t)'], cwd=tmp_path)
+    assert (done.code, "is gone; start it anew" in done.err) == (9, True), done.err
+    assert os.listdir(tmp_path) == ["face"]  # noqa: PTH208
+
+
 def test_no_toolchain_offers_to_build_it(tmp_path: Path) -> None:
     """At a terminal a person is asked; whoever says no gets an error and no minutes of work."""
     child, master = pty.fork()

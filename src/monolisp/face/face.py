@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,19 @@ _LISP_FILES = (FOLDER / "names.lisp", Path(__file__).parent / "face.lisp")
 WISHES = "MONOLISP_WISHES"
 # What a build of ours tells its own Lisp; nothing of it is meant for another.
 PRIVATE = ("MONOLISP_DESK", "MONOLISP_EVENTS_FD", "MONOLISP_RECORD_FD", "MONOLISP_PROBE", "MONOLISP_LAUNCHER", WISHES)
+
+
+_PACKAGE = str(Path(__file__).parents[1])
+# What it shall finish does not stay when monolisp has been removed since.
+_CLERK = """\
+#!/bin/sh
+if [ -x {0} ] && [ -d {1} ]; then
+    exec {0} -I -m monolisp.cli.clerk "${{0%/*}}" "$@"
+fi
+echo "error: the monolisp that this SBCL belongs to is gone; start it anew with monolisp sbcl" >&2
+[ "$1" = finish ] && rm -f "$2"
+exit 9
+"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Face:
 
 def find_face(toolchain: Toolchain, store: Store) -> tuple[Face, bool]:
     """The face of a toolchain for this Python, and whether it is in the store."""
-    digest = digest_of(["face", _core_digest(toolchain), sys.executable, str(Path(__file__).parent), str(store.root)])
+    digest = digest_of(["face", _core_digest(toolchain), sys.executable, _PACKAGE, _CLERK, str(store.root)])
     path = store.path(KIND, digest)
     return Face(path, toolchain), path.is_dir()
 
@@ -78,16 +92,23 @@ def ensure_face(toolchain: Toolchain, machine: Machine) -> Face:
         home = directory / "lib" / "sbcl"
         home.mkdir(parents=True)
         (directory / "bin").mkdir()
-        os.link(toolchain.build_runtime, directory / "bin" / "sbcl")
-        os.link(core / "sbcl.core", home / "sbcl.core")
+        _share(toolchain.build_runtime, directory / "bin" / "sbcl")
+        _share(core / "sbcl.core", home / "sbcl.core")
         (home / "contrib").symlink_to(Path("../../../..") / TOOLCHAINS / toolchain.path.name / "contrib")
         (directory / "face.json").write_text(_facts(toolchain), encoding="utf-8")
-        command = shlex.join([sys.executable, "-I", "-m", "monolisp.cli.clerk"])
-        (directory / "clerk").write_text(f'#!/bin/sh\nexec {command} "${{0%/*}}" "$@"\n', encoding="utf-8")
+        (directory / "clerk").write_text(_CLERK.format(*map(shlex.quote, (sys.executable, _PACKAGE))), encoding="utf-8")
         (directory / "clerk").chmod(0o755)
 
     machine.store.entry(KIND, face.path.name, make)
     return face
+
+
+def _share(file: Path, name: Path) -> None:
+    """One file under two names; where that cannot be, a copy."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copy2(file, name)
 
 
 def face_at(path: Path) -> Face:
