@@ -31,11 +31,15 @@ BUILD = [sys.executable, "-m", "monolisp", "toolchain", "build", "--offline"]
 
 
 @pytest.fixture
-def sources(toolchain: Path) -> Path:
-    """The directory of the source that the toolchain was built from."""
-    archives = list((toolchain.parents[1] / "sources").glob("*/sbcl*"))
-    assert archives
-    return archives[0].parent
+def sources(toolchain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the sources that the toolchain was built from."""
+    store = toolchain.parents[1] / "sources"
+    archives = [*store.glob("*/sbcl*"), *store.glob("*/*zstd*")]
+    assert len(archives) >= 2
+    folder = tmp_path_factory.mktemp("sources")
+    for archive in archives:
+        (folder / archive.name).symlink_to(archive)
+    return folder
 
 
 def begin(store: Path, sources: Path, seconds: float, **more: str) -> subprocess.Popen[str]:
