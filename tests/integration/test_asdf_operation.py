@@ -74,6 +74,7 @@ def test_a_system_becomes_an_executable_beside_it(stock: Script, project: Callab
     assert run([directory / "greeter"]).out == "hello from 2.6.4\n"
 
 
+@pytest.mark.slow
 def test_make_builds_what_the_definition_says(stock: Script, project: Callable[..., Path]) -> None:
     options = ':defsystem-depends-on ("monolisp-asdf") :build-operation "static-program-op"'
     directory = project(f'{options} :build-pathname "bin/greet.static"')
@@ -116,6 +117,7 @@ def test_without_monolisp_an_error_says_what_to_install(stock: Script, project: 
     assert "pipx install" in done.err
 
 
+@pytest.mark.slow
 def test_the_static_sbcl_itself_can_operate(toolchain: Path, project: Callable[..., Path], tmp_path: Path) -> None:
     directory = project()
     forms = ['(require "asdf")', LOADED, registered(directory), '(asdf:operate :static-program-op "greeter")']

@@ -218,7 +218,9 @@ def test_builds_at_the_same_time(toolchain: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 8
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.4, 0.8, 1.1, 1.4])
+@pytest.mark.parametrize(
+    "delay", [0.1, 0.8, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.4, 1.1, 1.4))]
+)
 def test_killed_at_any_moment(toolchain: Path, tmp_path: Path, delay: float) -> None:
     """After kill -9 the old executable stands, the next build works, and what was half made is not used."""
     program = script(tmp_path, HELLO)

@@ -169,6 +169,7 @@ def test_only_what_is_called_is_linked(built: Callable[..., Path], archive: Arch
     assert with_it.stat().st_size - without.stat().st_size < 1 << 20
 
 
+@pytest.mark.slow
 def test_soname_and_header(monolisp: Monolisp, archive: Archive, tmp_path: Path, source: Callable[[str], str]) -> None:
     archive(name="strange")
     (tmp_path / "headers").mkdir()

@@ -194,6 +194,7 @@ class TestLock:
         assert "up to date" in monolisp("build", "program.lisp").out
 
 
+@pytest.mark.slow
 @needs("osicat")
 def test_osicat(built: Callable[..., Path], tmp_path: Path) -> None:
     """Groveled constants, and a wrapper in C that expects glibc."""
@@ -217,6 +218,7 @@ def test_osicat(built: Callable[..., Path], tmp_path: Path) -> None:
     assert lines[3:] == [str(child.pid), str(program.stat().st_size)]
 
 
+@pytest.mark.slow
 @needs("cl-cffi", "rt")
 def test_cffis_own_tests(monolisp: Monolisp, tmp_path: Path) -> None:
     """All of them; docs/foreign.md says why each that fails does."""

@@ -31,6 +31,7 @@ def test_data_files_are_in_the_wheel(wheel: Path) -> None:
     assert {path.relative_to(ROOT / "src").as_posix() for path in data} <= names
 
 
+@pytest.mark.slow
 def test_installed_wheel_builds_hello(wheel: Path, toolchain: Path, tmp_path: Path) -> None:
     """In a new environment, from another directory, as pipx or uv would have it."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)

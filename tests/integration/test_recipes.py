@@ -87,6 +87,7 @@ def test_a_recipe_of_ones_own(monolisp: Monolisp, recipe: Recipe, tmp_path: Path
     assert 'name = "greet"' in (tmp_path / "monolisp.lock").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_headers_and_packages_are_found(monolisp: Monolisp, recipe: Recipe, tmp_path: Path) -> None:
     """A groveler that includes a header, and asks pkg-config, before anything loads the library."""
     (tmp_path / "g.asd").write_text(
@@ -106,6 +107,7 @@ def test_headers_and_packages_are_found(monolisp: Monolisp, recipe: Recipe, tmp_
     assert run([tmp_path / "g"]).out.strip() == "7"
 
 
+@pytest.mark.slow
 def test_a_wrapper_that_needs_a_library(monolisp: Monolisp, recipe: Recipe, tmp_path: Path) -> None:
     """cffi-grovel links a wrapper with -lgreet, Lisp never opens greet itself; and the next build does not make the
     wrapper again."""

@@ -328,6 +328,7 @@ class TestDebian:
         shutil.rmtree(tmp_path)
         assert os.waitstatus_to_exitcode(status) == 0
 
+    @pytest.mark.slow
     def test_on_a_full_disk(self, small_disk: Path) -> None:
         store = Store(small_disk / "store").prepare()
         with pytest.raises(DiskFull):
@@ -344,6 +345,7 @@ class TestDebian:
         assert (tmp_path / "sbcl" / "make.sh").stat().st_mode & 0o777 == 0o755
         assert "2.6.4" in (tmp_path / "sbcl" / "NEWS").read_text()[:200]
 
+    @pytest.mark.slow
     def test_a_host_lisp_where_none_is_installed(self, store: Store, path_without_lisp: str) -> None:
         options = FetchOptions(environ={"PATH": path_without_lisp})
         lisp = find_host_lisp(store, options, run, path_without_lisp)

@@ -263,7 +263,7 @@ def printed(child: subprocess.Popen[str], wanted: str) -> bool:
 
 
 @needs_root
-@pytest.mark.parametrize("made", [built_program, dumped_program])
+@pytest.mark.parametrize("made", [pytest.param(built_program, marks=pytest.mark.slow), dumped_program])
 def test_a_running_program_is_changed_and_debugged(monolisp: Monolisp, tmp_path: Path, made: Made) -> None:
     with running(made(monolisp, tmp_path), tmp_path / "root") as (editor, child):
         assert printed(child, "one")

@@ -61,7 +61,7 @@ def working_for(store: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seconds", [0.4, 2, 6])
+@pytest.mark.parametrize("seconds", [0.4, 2, pytest.param(6, marks=pytest.mark.slow)])
 def test_interrupted(sources: Path, tmp_path: Path, seconds: float) -> None:
     child = begin(tmp_path / "store", sources, seconds)
     child.send_signal(signal.SIGINT)
@@ -73,6 +73,7 @@ def test_interrupted(sources: Path, tmp_path: Path, seconds: float) -> None:
     assert working_for(tmp_path / "store") == []
 
 
+@pytest.mark.slow
 def test_interrupted_where_jobs_have_groups(sources: Path, tmp_path: Path) -> None:
     """SBCL's scripts say `set -m`. Other than dash, bash does as they say, also without a terminal."""
     bash = shutil.which("bash")
@@ -135,6 +136,7 @@ def features(shop: Workshop) -> set[str]:
     return set(re.findall(r":\S+[^\s)]", (shop.tree / "local-target-features.lisp-expr").read_text()))
 
 
+@pytest.mark.slow
 def test_killed(sources: Path, tmp_path: Path) -> None:
     """What a killed build left is never taken for a toolchain, and the next attempt begins anew."""
     store = tmp_path / "store"
