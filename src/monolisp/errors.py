@@ -484,6 +484,13 @@ class CoreOfAnother(MonolispError):
     todo = "save it again with `monolisp sbcl`, or start it with the SBCL that saved it"
 
 
+class LibraryLost(MonolispError):
+    exit_code = Exit.LIBRARY
+    what = "{library} cannot be had any more"
+    why = "it was there when the program loaded it, and must still be when the program is saved"
+    todo = "keep the file until SBCL has ended"
+
+
 class HalfSaved(MonolispError):
     exit_code = Exit.LISP
     what = "{output} was not made: SBCL did not save the whole core"

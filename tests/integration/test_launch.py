@@ -128,9 +128,9 @@ def test_the_script_knows_its_version() -> None:
 
 def test_what_the_text_depends_on_is_there(face: Face) -> None:
     text = launch_text(face, around(face), "monolisp")
-    package = re.search(r"^p=(\S+)", text)
+    package = re.search(r"^monolisp_p=(\S+)", text)
     assert package is not None
-    named = re.findall(r'"\$p/(\S+)" -nt', text)
+    named = re.findall(r'"\$monolisp_p/(\S+)" -nt', text)
     assert len(named) > 50
     assert [name for name in named if not Path(package[1], name).exists()] == []
 

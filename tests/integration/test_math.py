@@ -50,3 +50,10 @@ def test_rounded_as_glibc_does(built: Callable[..., Path], reach: float) -> None
             wrong[name] += ours != theirs
     # musl's own: 120 of sin and cos, 520 of hypot.
     assert max(wrong.values()) <= 24, wrong
+
+
+def test_no_number_at_all(built: Callable[..., Path]) -> None:
+    """hypot of what is no number is no number, and no trap."""
+    nan = '(sb-kernel:make-double-float #x7ff80000 (parse-integer "0"))'
+    text = f"(defun main () (print (sb-ext:float-nan-p (abs (complex {nan} 1d0)))))"
+    assert run([built(text)]).out == "\nT "

@@ -330,6 +330,71 @@ def test_named_beforehand(dumped: Callable[..., Ended], tmp_path: Path) -> None:
     assert run([tmp_path / "out"]).out == "\n42 "
 
 
+OWN = """
+(load-shared-object "./libown.so")
+(define-alien-routine "answer" int)
+{more}
+(save-lisp-and-die "out" :executable t :toplevel (lambda () (print (answer)) (exit)))
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """An archive by the name of a shared library, as our C compiler makes them."""
+    (tmp_path / "own.c").write_text("int answer(void) { return 42; }\n", encoding="utf-8")
+    for line in (["cc", "-c", "own.c", "-o", "own.o"], ["ar", "rcs", "libown.so", "own.o"]):
+        subprocess.run(line, cwd=tmp_path, check=True)
+    return tmp_path / "libown.so"
+
+
+def test_a_library_by_a_relative_path(own: Path, dumped: Callable[..., Ended], tmp_path: Path) -> None:
+    """By the name that Lisp keeps, wherever the executable is started; also after a change of directory."""
+    done = dumped(OWN.format(more='(alien-funcall (extern-alien "chdir" (function int c-string)) "/tmp")'))
+    assert done.code == 0, done.err
+    moved = next(path for path in (tmp_path / "out", Path("/tmp/out")) if path.exists())
+    assert run([moved], cwd=Path("/")).out == "\n42 "
+    if moved != tmp_path / "out":
+        moved.unlink()
+
+
+def test_a_library_that_is_gone_when_it_is_linked(own: Path, dumped: Callable[..., Ended], tmp_path: Path) -> None:
+    done = dumped(OWN.format(more='(delete-file "libown.so")'))
+    assert (done.code, "cannot be had any more" in done.err) == (11, True), done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_that_the_program_handled(own: Path, dumped: Callable[..., Ended], tmp_path: Path) -> None:
+    """Is forgotten: neither other libraries nor the dump suffer."""
+    more = '(handler-case (load-shared-object "libnotthere.so") (error () (write-line "no")))'
+    done = dumped(OWN.format(more=more + '(load-shared-object "liblz4.so.1")'))
+    assert (done.code, done.out) == (0, "no\n"), done.err
+    assert run([tmp_path / "out"]).out == "\n42 "
+
+
+def test_inside_a_build_of_another(own: Path, monolisp: Monolisp, tmp_path: Path) -> None:
+    """What an SBCL below a build asks for is its own."""
+    (tmp_path / "inner.lisp").write_text(OWN.format(more=""), encoding="utf-8")
+    inner = '(run-program "sbcl" (list "--script" "inner.lisp") :search t)'
+    (tmp_path / "outer.lisp").write_text(f"{inner} (defun main () (print 1))", encoding="utf-8")
+    done = monolisp("exec", "--", sys.executable, "-m", "monolisp", "build", "outer.lisp")
+    assert done.code == 0, done.err
+    assert "libown" not in done.out
+    assert run([tmp_path / "out"]).out == "\n42 "
+
+
+def test_names_outlive_a_plain_core(dumped: Callable[..., Ended], monolisp: Monolisp, tmp_path: Path) -> None:
+    text = """
+        (defun ask (name) (print (and (sb-sys:find-foreign-symbol-address name) t)))
+        (ask (format nil "str~a" "verscmp"))
+        (save-lisp-and-die "own.core")
+        """
+    assert dumped(text).code == 0
+    save = '(save-lisp-and-die "out" :executable 1 :toplevel (lambda () (ask "strverscmp") (exit)))'
+    done = monolisp("sbcl", "--core", "own.core", *BARE, "--non-interactive", "--eval", save)
+    assert done.code == 0, done.err
+    assert run([tmp_path / "out"]).out == "\nT "
+
+
 # --- env, exec, shell ------------------------------------------------------------------------------------------------
 
 
@@ -354,9 +419,10 @@ def test_exec(monolisp: Monolisp, tmp_path: Path) -> None:
 def test_env(monolisp: Monolisp, tmp_path: Path) -> None:
     told = monolisp("env")
     (tmp_path / "env.sh").write_text(told.out, encoding="utf-8")
-    done = run(["sh", "-c", '. ./env.sh; sbcl --version; cat "$SBCL_HOME/../../face.json"; echo $CC'], cwd=tmp_path)
+    done = run(["sh", "-c", ". ./env.sh; sbcl --version; echo ${SBCL_HOME-none} $CC"], cwd=tmp_path, SBCL_HOME="/x")
     assert done.out.startswith("SBCL 2.6.4\n")
-    assert done.out.endswith("cc\n")
+    assert done.out.endswith(" cc\n")
+    assert "unset SBCL_HOME\n" in monolisp("env", env={"SBCL_HOME": "/x"}).out
 
 
 def test_shell(monolisp: Monolisp) -> None:
@@ -367,7 +433,10 @@ def test_shell(monolisp: Monolisp) -> None:
 def test_pkg_config(monolisp: Monolisp, tmp_path: Path) -> None:
     """C of a project's own finds the libraries that Lisp will be linked with."""
     (tmp_path / "x.c").write_text("#include <lz4.h>\nint main(void) { return LZ4_versionNumber() != 11000; }\n")
-    line = "cc x.c -o x $(pkg-config --cflags --libs liblz4) && ./x"
+    (tmp_path / "f.c").write_text("int f(void) { return 0; }\n")
+    (tmp_path / "m.c").write_text("#include <zlib.h>\nint f(void);\nint main(void) { return f(); }\n")
+    own = "cc -c f.c && ar rcs libf.a f.o && cc -o m m.c -L. -lf && ./m"
+    line = f"cc x.c -o x $(pkg-config --cflags --libs liblz4) && ./x && {own}"
     done = monolisp("exec", "--", "sh", "-c", line)
     assert done.code == 0, done.err
 
@@ -451,6 +520,20 @@ def test_monolisp_is_gone(monolisp: Monolisp, sbcl: str, tmp_path: Path) -> None
     done = run([face / "bin" / "sbcl", *BARE, "--eval", '(save-lisp-and-die "out" :executable t)'], cwd=tmp_path)
     assert (done.code, "is gone; start it anew" in done.err) == (9, True), done.err
     assert os.listdir(tmp_path) == ["face"]  # noqa: PTH208
+
+
+@needs_stock
+def test_another_sbcl_below(monolisp: Monolisp) -> None:
+    """Is not led to our core."""
+    assert monolisp("exec", "--", str(STOCK), "--non-interactive", "--eval", "(exit :code 3)").code == 3
+
+
+@pytest.mark.parametrize("stream", ["2>&-", "2>&1 >/dev/null | true"])
+def test_nobody_reads_what_the_clerk_says(stream: str, sbcl: str, tmp_path: Path) -> None:
+    save = '(save-lisp-and-die \\"out\\" :executable t)'
+    line = f'{sbcl} {" ".join(BARE)} --eval "{save}" {stream}'
+    done = run(["bash", "-c", f"set -o pipefail; {line}"], cwd=tmp_path)
+    assert (done.code, (tmp_path / "out").exists()) == (0, True)
 
 
 def test_no_toolchain_offers_to_build_it(tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ Command = Callable[[argparse.Namespace], int]
 def command_line() -> NoReturn:
     """The installed command: run, then leave without taking the interpreter apart, which would take longer than a build
     with nothing to do."""
-    _open_closed_streams()
+    open_closed_streams()
     code = main()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _open_closed_streams() -> None:
+def open_closed_streams() -> None:
     """Whoever starts us may have closed standard streams: then files that we open would take their numbers."""
     for number in (0, 1, 2):
         with suppress(OSError):

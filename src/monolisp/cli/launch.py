@@ -10,11 +10,12 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monolisp import __version__
-from monolisp.face.face import PRIVATE
+from monolisp.face.face import OTHERS, PRIVATE
 from monolisp.options import BEFORE_SBCL
 
 if TYPE_CHECKING:
@@ -23,33 +24,39 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).parents[1]
 _FILES = [
     *("face/*.py", "face/*.lisp", "lisp/names.lisp", "linkage/*.[ch]", "linkage/table.py", "linkage/names.py"),
-    *("toolchain/build.py", "toolchain/runtime.py", "toolchain/*.toml", "toolchain/sbcl/*.toml"),
+    *("cli/launch.py", "lisp/job.py", "toolchain/build.py", "toolchain/compression.py", "toolchain/runtime.py"),
+    *("toolchain/*.toml", "toolchain/sbcl/*.toml"),
     *("libraries/cc.py", "libraries/flags.py", "libraries/recipes/*.toml", "libraries/fixes/*"),
 ]
 
 
 def write_launch(face: Face, around: Surroundings, launcher: str) -> None:
     """Write down how to start `face`, for the command `launcher`: the same whatever environment it is written in."""
-    folder = face.store / "launch"
+    with suppress(OSError):  # in a store that is another's: it only saves time
+        _write(face.store / "launch", launch_text(face, around, launcher))
+
+
+def _write(folder: Path, text: str) -> None:
     folder.mkdir(exist_ok=True)
     beside = folder / f".sbcl-{os.getpid()}"
-    beside.write_text(launch_text(face, around, launcher), encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     beside.rename(folder / f"sbcl-{__version__}")
 
 
 def launch_text(face: Face, around: Surroundings, launcher: str) -> str:
     """The shell text, as write_launch writes it."""
     options = "|".join([*sorted(BEFORE_SBCL), *(f"{name}=*" for name in sorted(BEFORE_SBCL)), "--", "--core"])
-    newer = " -o ".join(f'"$p/{path}" -nt "$l"' for path in _depends())
+    newer = " -o ".join(f'"$monolisp_p/{path}" -nt "$monolisp_launch"' for path in _depends())
+    runtime = shlex.quote(str(face.runtime))
     return f"""\
-p={shlex.quote(str(_PACKAGE))} l=$monolisp_launch
-if [ "$0" = {shlex.quote(launcher)} -a -x {shlex.quote(str(face.runtime))} -a -d "$p" ] && ! [ {newer} ]; then
-    for a in "$@"; do case $a in {options}) p= ;; esac; done
-    if [ -n "$p" ]; then
-        unset p l a monolisp_version monolisp_launch SBCL_HOME {" ".join(PRIVATE)}
+monolisp_p={shlex.quote(str(_PACKAGE))}
+if [ "$0" = {shlex.quote(launcher)} -a -x {runtime} -a -d "$monolisp_p" ] && ! [ {newer} ]; then
+    for monolisp_a in "$@"; do case $monolisp_a in {options}) monolisp_p= ;; esac; done
+    if [ -n "$monolisp_p" ]; then
+        unset monolisp_p monolisp_a monolisp_version monolisp_launch {" ".join((*PRIVATE, *OTHERS))}
         {"; ".join(_settings(around))}
         shift
-        exec {shlex.quote(str(face.runtime))} "$@"
+        exec {runtime} "$@"
     fi
 fi
 """

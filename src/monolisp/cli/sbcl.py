@@ -24,25 +24,29 @@ if TYPE_CHECKING:
 
 
 def run_sbcl(options: argparse.Namespace) -> int:
-    from monolisp.face.face import WISHES, require_own_core
+    from monolisp.face.face import PLAIN, require_own_core
 
     face, around = _prepared(options)
     env = around.of(os.environ)
-    env.pop("SBCL_HOME", None)  # of another SBCL, most likely; ours needs none
     require_own_core(options.arguments, face.toolchain)
     launcher = os.environ.get("MONOLISP_LAUNCHER")
-    if launcher and not options.sbcl and WISHES not in env and not Path(FILE).exists():
+    plain = around.variables.keys() <= PLAIN and not options.sbcl and not Path(FILE).exists()
+    if launcher and launcher.startswith("/") and plain:
         from monolisp.cli.launch import write_launch
 
         write_launch(face, around, launcher)
-    return become(str(face.runtime), ["sbcl", *options.arguments], env)
+    return become(str(face.runtime), [str(face.runtime), *options.arguments], env)
 
 
 def run_env(options: argparse.Namespace) -> int:
-    face, around = _prepared(options)
-    told = {**around.of(os.environ), "SBCL_HOME": str(face.home)}
-    for name, value in sorted(told.items()):
-        if os.environ.get(name) != value:
+    from monolisp.face.face import OTHERS, WISHES
+
+    _, around = _prepared(options)
+    dropped = [name for name in (*OTHERS, WISHES) if name in os.environ and name not in around.variables]
+    for name in dropped:
+        print(f"unset {name}")
+    for name, value in sorted(around.of(os.environ).items()):
+        if os.environ.get(name) != value and name not in dropped:
             print(f"export {name}={shlex.quote(value)}")
     return int(Exit.OK)
 
@@ -52,19 +56,19 @@ def run_exec(options: argparse.Namespace) -> int:
     if not arguments:
         print("usage: monolisp exec [OPTION…] -- COMMAND [ARGUMENT…]", file=sys.stderr)
         return int(Exit.USAGE)
-    face, around = _prepared(options)
+    _, around = _prepared(options)
     env = around.of(os.environ)
     program = shutil.which(arguments[0], path=env["PATH"])
     if program is None:
         raise ToolMissing(tool=arguments[0], detail="it is not on PATH")
-    return become(program, arguments, {**env, "SBCL_HOME": str(face.home)})
+    return become(program, arguments, env)
 
 
 def run_shell(options: argparse.Namespace) -> int:
     face, around = _prepared(options)
     shell = os.environ.get("SHELL") or "/bin/sh"
     print(f"sbcl is SBCL {face.toolchain.version} of monolisp here; exit leaves", file=sys.stderr)
-    return become(shell, [shell], {**around.of(os.environ), "SBCL_HOME": str(face.home)})
+    return become(shell, [shell], around.of(os.environ))
 
 
 def _prepared(options: argparse.Namespace) -> tuple[Face, Surroundings]:

@@ -9,12 +9,24 @@
 
 (defvar *absent* '() "Contribs that are not there: (name . why).")
 
+(defvar *names* '() "C symbols that were looked up by those who saved this core.")
+
+(defmacro call (name (result &rest types) &rest arguments)
+  "Call a function of the build runtime, without a reference to it in the linkage table."
+  `(sb-alien:alien-funcall
+    (sb-alien:sap-alien (sb-sys:int-sap (sb-sys:find-foreign-symbol-address ,name)) (function ,result ,@types))
+    ,@arguments))
+
 (defun note (what name)
-  "Add a line to the journal of linkage/clerk.c, without a reference to it in the linkage table."
-  (sb-alien:alien-funcall
-   (sb-alien:sap-alien (sb-sys:int-sap (sb-sys:find-foreign-symbol-address "monolisp_note"))
-                       (function sb-alien:void sb-alien:c-string sb-alien:c-string))
-   what name))
+  "Add a line to the journal of linkage/clerk.c."
+  (call "monolisp_note" (sb-alien:void sb-alien:c-string sb-alien:c-string) what name))
+
+(defun looked-up ()
+  "The C symbols that were looked up so far; linkage/dump.c keeps those of this process."
+  (loop for index from 0
+        for name = (call "monolisp_kept_name" (sb-alien:c-string sb-alien:unsigned-long) index)
+        while name do (pushnew name *names* :test #'string=)
+        finally (return *names*)))
 
 (defun explain-absence (name)
   (let ((found (assoc name *absent* :test #'string-equal)))
@@ -23,13 +35,14 @@
 
 (defun dump (function core &rest options &key executable callable-exports &allow-other-keys)
   "In the place of SAVE-LISP-AND-DIE."
-  (cond ((not (eq executable t))
+  (cond ((member executable '(nil :elf-object))
+         (looked-up)
          (apply function core options))
         (callable-exports
          (error "~s ~s: a static executable cannot be loaded by a C program, so it has nobody to export functions to."
                 :callable-exports callable-exports))
         (t
-         (dolist (name (monolisp-names:names)) (note "export" name))
+         (dolist (name (append *names* (monolisp-names:names))) (note "export" name))
          (uninstall)
          ;; Left only when nothing was saved.
          (unwind-protect (apply function core options)

@@ -27,9 +27,13 @@ from monolisp.toolchain.version import build_id, find_version
 
 KIND, _CORES = FACES
 _LISP_FILES = (FOLDER / "names.lisp", Path(__file__).parent / "face.lisp")
-WISHES = "MONOLISP_WISHES"
+WISHES, OFFLINE, SOURCE_DIR = "MONOLISP_WISHES", "MONOLISP_OFFLINE", "MONOLISP_SOURCE_DIR"
 # What a build of ours tells its own Lisp; nothing of it is meant for another.
-PRIVATE = ("MONOLISP_DESK", "MONOLISP_EVENTS_FD", "MONOLISP_RECORD_FD", "MONOLISP_PROBE", "MONOLISP_LAUNCHER", WISHES)
+PRIVATE = ("MONOLISP_DESK", "MONOLISP_EVENTS_FD", "MONOLISP_RECORD_FD", "MONOLISP_PROBE", "MONOLISP_LAUNCHER")
+# Where another SBCL has its core and contribs; ours finds its own beside itself.
+OTHERS = ("SBCL_HOME",)
+# What is set when nothing was asked for.
+PLAIN = {"CC", "CXX", "MONOLISP_CLERK"}
 
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -169,7 +173,7 @@ class Surroundings:
 
     def of(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The whole environment, made of the user's."""
-        kept = {name: value for name, value in environ.items() if name not in PRIVATE}
+        kept = {name: value for name, value in environ.items() if name not in (*PRIVATE, *OTHERS)}
         path = ":".join([*map(str, self.path), environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")])
         return {**self.defaults, **kept, **self.variables, "PATH": path}
 
@@ -178,6 +182,8 @@ def surroundings(face: Face, wishes: Wishes, machine: Machine) -> Surroundings:
     """Compiled Lisp files go where no other SBCL looks: their headers were musl's."""
     fasls = fasl_area(machine.store, face.toolchain, headers_digest(wishes.folders[1:], wishes.include))
     told = {WISHES: wishes_text(wishes)} if wishes != Wishes() else {}
+    told |= {OFFLINE: "yes"} if machine.offline else {}
+    told |= {SOURCE_DIR: str(machine.source_dir)} if machine.source_dir else {}
     return Surroundings(
         (face.bin, compilers(face.toolchain.target, machine)),
         {"CC": "cc", "CXX": "c++", "MONOLISP_CLERK": str(face.clerk), **told},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.errors import BadCore, DiskFull, HalfSaved
+from monolisp.errors import BadCore, DiskFull, HalfSaved, LibraryLost
 from monolisp.face.face import Face
 from monolisp.libraries.supply import Foreign
 from monolisp.libraries.wishes import Wishes
@@ -18,8 +18,9 @@ from monolisp.toolchain.machine import Machine
 if TYPE_CHECKING:
     from monolisp.libraries.supplier import Supplier
 
-# What is asked, and its argument. The questions are those of the desk; "export" is a C symbol that was looked up.
-Line = tuple[str, str]
+# What is asked, its argument, and the directory where it was asked (empty: not known). The questions are those of the
+# desk; "export" is a C symbol that was looked up.
+Line = tuple[str, str, str]
 _EXPORT = "export"
 _WAYS_OUT = "`monolisp sbcl --with NAME`, or --with-archive FILE.a --soname NAME, adds one"
 
@@ -34,16 +35,16 @@ class Dumped:
 
 
 def read_journal(text: str) -> list[Line]:
-    """The lines that linkage/clerk.c wrote."""
-    parts = (line.partition("\t") for line in text.splitlines())
-    return [(what, name) for what, _, name in parts]
+    """The lines that linkage/clerk.c and libraries/cc.py write."""
+    lines = [line.split("\t") for line in text.split("\n") if line]
+    return [(parts[0], parts[1], parts[2] if len(parts) > 2 else "") for parts in lines]
 
 
 def answer(face: Face, journal: Sequence[Line], wishes: Wishes, machine: Machine) -> str:
     """The answer to the last question of the journal, as the desk would give it. Raises what building raises."""
-    *earlier, (what, name) = journal
+    *earlier, (what, name, folder) = journal
     supplier = _informed(face, earlier, wishes, machine)
-    said = supplier.answer(what, name)
+    said = supplier.answer(what, name, folder)
     if what != "library" or said.startswith("+"):
         return said
     near = " or ".join(supplier.nearest(name))
@@ -51,27 +52,28 @@ def answer(face: Face, journal: Sequence[Line], wishes: Wishes, machine: Machine
 
 
 def _informed(face: Face, journal: Sequence[Line], wishes: Wishes, machine: Machine) -> Supplier:
-    """A supplier that was asked all this: nothing of it is built or linked again."""
+    """A supplier that was asked all this: nothing of it is built or linked again. The journal holds only what was
+    answered. Raises LibraryLost for what cannot be answered any more."""
     from monolisp.libraries.supplier import Supplier
 
     supplier = Supplier(wishes, face.toolchain, machine, lambda: ("", ""))
     supplier.prepare([])
-    for what, name in journal:
-        if what != _EXPORT:
-            supplier.answer(what, name)
+    for what, name, folder in journal:
+        if what != _EXPORT and not supplier.answer(what, name, folder).startswith("+"):
+            raise LibraryLost(library=name)
     return supplier
 
 
 def finish(face: Face, core: Path, output: Path, journal: Sequence[Line], wishes: Wishes, machine: Machine) -> Dumped:
-    """Make the executable `output` of `core`, which SBCL saved; the core is gone afterwards, whatever happens.
+    """Make the executable `output` of `core`, which SBCL saved.
 
-    Raises HalfSaved, DiskFull, and what linking and verifying raise.
+    Raises HalfSaved, DiskFull, LibraryLost, and what linking and verifying raise.
     """
     from monolisp.link.link import link
     from monolisp.link.program import linked_libraries
     from monolisp.lisp.session import Saved
 
-    looked_up = sorted({name for what, name in journal if what == _EXPORT})
+    looked_up = sorted({line[1] for line in journal if line[0] == _EXPORT})
     asked = [line for line in journal if line[0] != _EXPORT]
     try:
         check_output(output, ())
@@ -86,6 +88,4 @@ def finish(face: Face, core: Path, output: Path, journal: Sequence[Line], wishes
         if has_no_room(core.parent):
             raise DiskFull(path=core.parent) from error
         raise HalfSaved(output=output, reason=error.why_text) from error
-    finally:
-        core.unlink(missing_ok=True)
     return Dumped(output, output.stat().st_size, linked_libraries(program, foreign))

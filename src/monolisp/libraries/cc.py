@@ -1,8 +1,7 @@
 """The C compiler that a Lisp build sees: zig cc, which asks for headers and libraries it lacks.
 
 Run as a script of its own (`python -IS cc.py CONFIGURATION cc|c++|pkg-config ARGUMENT…`), once for each compilation,
-so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env,
-libraries (where those of recipes are).
+so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env.
 The desk of a build answers; below `monolisp sbcl` there is none, and a clerk does (see linkage/clerk.c).
 A shared library becomes a static archive under the name that was asked for: the loader of a build runtime takes it.
 """
@@ -23,6 +22,7 @@ _HEADER = re.compile(r"fatal error: '([^']+)' file not found")
 _DROPPED = {"-m64", "-rdynamic", "-Wl,--export-dynamic", "-Wl,-E", "-march=native", "-mtune=native", "-mcpu=native"}
 # Through these the machine's own headers would come in.
 _LEAKS = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"}
+_OF_THE_MACHINE = ("-L/usr/lib", "-L/lib")
 _SHARED = {"-shared", "-dynamiclib", "-bundle"}
 
 
@@ -67,7 +67,7 @@ def compile_c(configuration: dict[str, object], language: str, arguments: list[s
     needed = libraries_of(arguments)
     for name in needed:
         ask("library", name)
-    code = zig(configuration, language, without_libraries(configuration, arguments))
+    code = zig(configuration, language, without_libraries(arguments))
     if code == 0 and "-c" in arguments and "-o" in arguments:
         note_needs(arguments[arguments.index("-o") + 1], needed)
     return code
@@ -93,13 +93,12 @@ def needs_of(compiled: str) -> list[str]:
     return notes.read_text(encoding="utf-8").split() if notes is not None and notes.is_file() else []
 
 
-def without_libraries(configuration: dict[str, object], arguments: list[str]) -> list[str]:
+def without_libraries(arguments: list[str]) -> list[str]:
     """Programs that a groveler runs need headers, hardly ever code of a library: -lNAME stays for libc's own, and for
-    what our pkg-config told; what lies elsewhere on this machine is for another libc."""
-    root = str(configuration["libraries"]) + "/"
-    folders = [word[2:] for word in arguments if word.startswith("-L" + root)]
-    ours = {f"-l{path.stem[3:]}" for folder in folders for path in Path(folder).glob("lib*.a")}
-    kept = {"-lc", "-lm", "-lpthread"} | ours
+    archives in directories that -L names; but what the machine has is for another libc."""
+    folders = [word[2:] for word in arguments if word.startswith("-L") and not word.startswith(_OF_THE_MACHINE)]
+    named = {f"-l{path.stem[3:]}" for folder in folders if folder for path in Path(folder).glob("lib*.a")}
+    kept = {"-lc", "-lm", "-lpthread"} | named
     return [word for word in arguments if not re.fullmatch(r"-l\w.*", word) or word in kept]
 
 
@@ -109,16 +108,20 @@ def zig(configuration: dict[str, object], language: str, arguments: list[str]) -
     env = {name: value for name, value in os.environ.items() if name not in _LEAKS}
     env.update(configuration["env"])  # type: ignore[call-overload]
     missed: set[str] = set()
+    found: list[str] = []
     while True:
         command = [configuration["zig"], language, "-target", configuration["target"], *flags]  # type: ignore[misc]
         # -s: as in every link, or zig would compile another libc for this one.
-        done = subprocess.run([*command, *arguments, *(ask("flags") or []), "-s"], env=env, stderr=subprocess.PIPE)
+        flags_now = [*(ask("flags") or []), *(f"-I{folder}" for folder in found)]
+        done = subprocess.run([*command, *arguments, *flags_now, "-s"], env=env, stderr=subprocess.PIPE)
         text = done.stderr.decode("utf-8", "replace")
         header = _HEADER.search(text)
-        if done.returncode == 0 or not header or header[1] in missed or ask("header", header[1]) is None:
+        folders = ask("header", header[1]) if done.returncode and header and header[1] not in missed else None
+        if header is None or folders is None:
             sys.stderr.write(text)
             return done.returncode
         missed.add(header[1])
+        found += folders
 
 
 def make_archive(configuration: dict[str, object], language: str, arguments: list[str]) -> int:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from monolisp.libraries.flags import CFLAGS, COMPILERS
-from monolisp.libraries.library import KIND
 from monolisp.store import digest_of
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
@@ -43,7 +42,6 @@ def compilers(target: Target, machine: Machine) -> Path:
             "flags": CFLAGS,
             "env": {name: value for name, value in zig.env.items() if name.startswith("ZIG_")},
             "pkgconf": str(pkgconf()),
-            "libraries": str(machine.store.root / KIND),
         }
         (directory / "configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
         final = machine.store.path("compilers", digest) / "configuration.json"

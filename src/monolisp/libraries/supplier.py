@@ -68,9 +68,11 @@ class Supplier:
         names = tuple(sorted(set(exports))), tuple(sorted(set(looked_up)))
         return Foreign((*own, *libraries), dict(self._asked), *names)
 
-    def answer(self, what: str, name: str) -> str:
-        """The answer to a question: `what` is library, header, package or flags."""
-        questions = {"library": self.library, "header": self.header, "package": self.package, "flags": self.flags}
+    def answer(self, what: str, name: str, folder: str = "") -> str:
+        """The answer to a question: `what` is library, header, package or flags; it was asked in `folder`."""
+        if what == "library":
+            return self.library(name, folder)
+        questions = {"header": self.header, "package": self.package, "flags": self.flags}
         return questions[what](name)
 
     def missed_header(self, file: str) -> tuple[str, str, str] | None:
@@ -88,11 +90,11 @@ class Supplier:
         name = named[0] if named else None
         return (name, *self._missed[name]) if name is not None else None
 
-    def library(self, name: str) -> str:
+    def library(self, name: str, folder: str = "") -> str:
         if is_libc(name) or self._is_absent(name):
             self._asked[name] = ""
             return "+"
-        key = self._find(name)
+        key = self._find(name, folder)
         if key is None:
             if not is_foreign_to_linux(name):
                 self._missed[name] = self.where()
@@ -138,13 +140,13 @@ class Supplier:
     def _is_absent(self, name: str) -> bool:
         return any(is_spelling(name, entry) for entry in self._wishes.absent)
 
-    def _find(self, name: str) -> str | None:
-        """The key of the supply that answers to the library `name`, supplied now."""
+    def _find(self, name: str, folder: str) -> str | None:
+        """The key of the supply that answers to the library `name`, said in `folder`; it is supplied now."""
         for path, soname in self._wishes.archives:
             if name == str(path) or is_spelling(name, soname):
                 return self._supply_archive(path, soname)
-        if "/" in name and _is_archive(Path(name)):
-            path = Path(name).absolute()
+        path = Path(folder, name).absolute()
+        if "/" in name and _is_archive(path):
             for needed in _needed_by(path):
                 self.library(needed)
             return self._supply_archive(path, self._label(path))

@@ -42,21 +42,29 @@ const char *monolisp_clerk(void)
     return path[0] == '/' ? path : NULL;
 }
 
-/* What has a line break in it is no name, and is not kept. */
+/* A question, what it is about, and where it was asked: the journal outlives a change of directory. What has a line
+   break or a tab in it is no name, and is not kept. */
 void monolisp_note(const char *what, const char *name)
 {
     char here[PATH_MAX];
-    if (strchr(name, '\n') != NULL)
+    if (strpbrk(name, "\n\t") != NULL)
         return;
-    /* The journal outlives a change of directory. */
-    int relative = name[0] != '/' && strchr(name, '/') != NULL && getcwd(here, sizeof here) != NULL;
-    size_t room = strlen(what) + strlen(name) + (relative ? strlen(here) + 1 : 0) + 3;
-    char *longer = realloc(journal, journal_length + room);
+    if (getcwd(here, sizeof here) == NULL || strpbrk(here, "\n\t") != NULL)
+        here[0] = '\0';
+    char *longer = realloc(journal, journal_length + strlen(what) + strlen(name) + strlen(here) + 4);
     if (longer == NULL)
         return;
     journal = longer;
-    journal_length +=
-        sprintf(journal + journal_length, "%s\t%s%s%s\n", what, relative ? here : "", relative ? "/" : "", name);
+    journal_length += sprintf(journal + journal_length, "%s\t%s\t%s\n", what, name, here);
+}
+
+/* A question that got no library is as if it had not been asked. */
+void monolisp_forget_last(void)
+{
+    if (journal_length > 0)
+        journal_length--;
+    while (journal_length > 0 && journal[journal_length - 1] != '\n')
+        journal_length--;
 }
 
 /* A file in memory that holds the journal, to be read from its beginning. */

@@ -9,6 +9,7 @@
 const char *monolisp_clerk(void);
 /* Add a line to the journal. */
 void monolisp_note(const char *what, const char *name);
+void monolisp_forget_last(void);
 int monolisp_journal(void);
 /* Have the last line of the journal answered: the descriptor to read from, or -1. */
 int monolisp_start_clerk(pid_t *child);

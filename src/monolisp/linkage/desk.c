@@ -33,9 +33,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- asking ----------------------------------------------------------------------------------------------------- */
 
+/* The desk of a build is not for an SBCL with a clerk, which may run somewhere below that build. */
 static int connected(void)
 {
-    const char *path = getenv("MONOLISP_DESK");
+    const char *path = monolisp_clerk() == NULL ? getenv("MONOLISP_DESK") : NULL;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (path == NULL || strlen(path) >= sizeof address.sun_path)
         return -1;
@@ -68,20 +69,23 @@ static int read_line(int file, char *line, size_t size)
     return 0;
 }
 
-/* One line out, one line back. A question with a line break in it has no answer. */
+/* One line out, one line back. A question with a line break or a tab in it has no answer. */
+enum { ANSWERED, FAILED = -1, NOBODY = -2 };
 static int ask(const char *what, const char *name, char *answer, size_t size)
 {
     pid_t clerk = 0;
-    if (strchr(name, '\n') != NULL)
-        return -1;
+    if (strpbrk(name, "\n\t") != NULL)
+        return NOBODY;
     int desk = connected();
     if (desk >= 0) {
         dprintf(desk, "%s\t%s\n", what, name);
-    } else {
+    } else if (monolisp_clerk() != NULL) {
         monolisp_note(what, name);
         desk = monolisp_start_clerk(&clerk);
         if (desk < 0)
-            return -1;
+            return FAILED;
+    } else {
+        return NOBODY;
     }
     int answered = read_line(desk, answer, size);
     close(desk);
@@ -162,7 +166,7 @@ static const char *map_image(struct image *image)
     const Elf64_Shdr *sections = (const Elf64_Shdr *)(content + header->e_shoff);
     for (int i = 0; i < header->e_phnum; i++)
         if (segments[i].p_type == PT_LOAD && segments[i].p_memsz > 0 && map_segment(file, &segments[i]) != 0)
-            return "its place in memory is taken";
+            return "its place in memory is taken (a library that changed since it was loaded needs a new SBCL)";
     close(file);
     for (int i = 0; i < header->e_shnum; i++)
         if (sections[i].sh_type == SHT_SYMTAB)
@@ -199,7 +203,8 @@ int monolisp_desk_open(const char *name, char *message, size_t size)
     static char answer[65536];
     int found = 0;
     pthread_mutex_lock(&lock);
-    if (ask("library", name, answer, sizeof answer) == 0) {
+    int asked = ask("library", name, answer, sizeof answer);
+    if (asked == 0) {
         const char *fault = answer[0] == '+' ? NULL : answer + 1;
         for (char *rest = answer + 1, *path; fault == NULL && (path = strsep(&rest, "\t")) != NULL;)
             fault = *path != '\0' ? take_in(path) : NULL;
@@ -207,6 +212,8 @@ int monolisp_desk_open(const char *name, char *message, size_t size)
         if (!found)
             snprintf(message, size, "%s: %s", name, fault);
     }
+    if (!found && asked != NOBODY && monolisp_clerk() != NULL)
+        monolisp_forget_last();
     pthread_mutex_unlock(&lock);
     return found;
 }

@@ -19,31 +19,63 @@
 extern void gc_and_save(char *file, int format, bool purify, int options, bool compressed, int level, int application);
 enum { CORE, EXECUTABLE };
 
-/* Every name that was looked up, as "name\0name\0…". Most were for the linkage table, where they need no name. */
-static char *names;
-static size_t names_length, names_room;
+/* Every name that was looked up, once each, in order; `places` finds them by a hash. Most were for the linkage table,
+   where they need no name. */
+static char **names;
+static size_t names_count, *places, places_count;
 static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static size_t *place_of(const char *name)
+{
+    size_t hash = 14695981039346656037u;
+    for (const char *at = name; *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+    for (size_t i = hash;; i++) {
+        size_t *place = &places[i & (places_count - 1)];
+        if (*place == 0 || strcmp(names[*place - 1], name) == 0)
+            return place;
+    }
+}
+
+/* Room for another name; a place is one more than an index, 0 is none. */
+static int make_room(void)
+{
+    if (2 * (names_count + 1) < places_count)
+        return 1;
+    size_t count = places_count != 0 ? 2 * places_count : 4096;
+    size_t *larger = calloc(count, sizeof *larger);
+    char **longer = realloc(names, count / 2 * sizeof *names);
+    if (longer != NULL)
+        names = longer;
+    if (larger == NULL || longer == NULL) {
+        free(larger);
+        return 0;
+    }
+    free(places);
+    places = larger, places_count = count;
+    for (size_t i = 0; i < names_count; i++)
+        *place_of(names[i]) = i + 1;
+    return 1;
+}
 
 void monolisp_keep_name(const char *name)
 {
-    size_t size = strlen(name) + 1;
     pthread_mutex_lock(&names_lock);
-    if (names_length + size > names_room) {
-        char *longer = realloc(names, names_room + size + 65536);
-        if (longer != NULL)
-            names = longer, names_room += size + 65536;
-    }
-    if (names_length + size <= names_room) {
-        memcpy(names + names_length, name, size);
-        names_length += size;
+    if (make_room()) {
+        size_t *place = place_of(name);
+        char *copy = *place == 0 ? strdup(name) : NULL;
+        if (copy != NULL) {
+            names[names_count++] = copy;
+            *place = names_count;
+        }
     }
     pthread_mutex_unlock(&names_lock);
 }
 
-static void each_name(void (*told)(const char *what, const char *name), const char *what)
+/* For face/face.lisp: a plain core takes the names along. */
+const char *monolisp_kept_name(size_t index)
 {
-    for (size_t at = 0; at < names_length; at += strlen(names + at) + 1)
-        told(what, names + at);
+    return index < names_count ? names[index] : NULL;
 }
 
 static char core[PATH_MAX], executable[PATH_MAX];
@@ -78,19 +110,31 @@ static void hand_over(void)
     _exit(70);
 }
 
-static void report(const char *what, const char *name)
+/* In one go: there are a thousand of them. */
+static void report(int file)
 {
-    const char *wish = getenv("MONOLISP_RECORD_FD");
-    if (wish != NULL)
-        dprintf(atoi(wish), "%s%s%c", what, name, 0);
+    size_t size = 0;
+    for (size_t i = 0; i < names_count; i++)
+        size += strlen(names[i]) + 2;
+    char *lines = malloc(size + 1), *end = lines;
+    for (size_t i = 0; lines != NULL && i < names_count; i++)
+        end += sprintf(end, "S%s", names[i]) + 1;
+    for (char *at = lines; at < end;) {
+        ssize_t count = write(file, at, end - at);
+        if (count < 0 && errno != EINTR)
+            break;
+        at += count > 0 ? count : 0;
+    }
+    free(lines);
 }
 
 void monolisp_gc_and_save(
     char *file, int format, bool purify, int options, bool compressed, int level, int application)
 {
     if (monolisp_clerk() == NULL || format != EXECUTABLE) {
-        if (getenv("MONOLISP_RECORD_FD") != NULL)
-            each_name(report, "S");
+        const char *wish = getenv("MONOLISP_RECORD_FD");
+        if (wish != NULL && monolisp_clerk() == NULL)
+            report(atoi(wish));
         gc_and_save(file, format, purify, options, compressed, level, application);
         return;
     }
@@ -98,7 +142,8 @@ void monolisp_gc_and_save(
         fprintf(stderr, "%s: the name is too long\n", file);
         return;
     }
-    each_name(monolisp_note, "export");
+    for (size_t i = 0; i < names_count; i++)
+        monolisp_note("export", names[i]);
     atexit(hand_over);
     gc_and_save(core, CORE, purify, options, compressed, level, application);
     /* It did not get as far as writing, and Lisp goes on. */

@@ -23,11 +23,13 @@ double hypot(double x, double y)
     x = fabs(x), y = fabs(y);
     if (isinf(x) || isinf(y))
         return INFINITY;
+    if (isnan(x) || isnan(y)) /* before any comparison, which SBCL would trap */
+        return x + y;
     if (x < y) {
         double greater = y;
         y = x, x = greater;
     }
-    if (!(y > x * 0x1p-54)) /* nothing to add, or no numbers */
+    if (y <= x * 0x1p-54) /* nothing to add */
         return x + y;
     double scale = x > 0x1p500 ? 0x1p-600 : y < 0x1p-450 ? 0x1p600 : 1;
     x *= scale, y *= scale;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "clerk.h"
 
 extern DIR *sb_opendir(char *path); /* SBCL src/runtime/wrap.c */
 
@@ -20,7 +21,7 @@ static void report(char kind, const char *path)
     static int descriptor = -2; /* -2: not asked yet, -1: nobody listens */
     if (descriptor == -2) {
         const char *wish = getenv("MONOLISP_RECORD_FD");
-        descriptor = wish != NULL ? atoi(wish) : -1;
+        descriptor = wish != NULL && monolisp_clerk() == NULL ? atoi(wish) : -1;
     }
     size_t length = strlen(path);
     if (descriptor < 0 || length >= PATH_MAX)

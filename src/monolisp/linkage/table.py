@@ -14,7 +14,7 @@ WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini"})
 # What images of libraries refer to besides (libraries/image.py).
 FOR_IMAGES = ("__emutls_get_address", "monolisp_missing")
 # What face/face.lisp calls.
-FOR_LISP = ("monolisp_note",)
+FOR_LISP = ("monolisp_kept_name", "monolisp_note")
 # In a build runtime these report what they read, and what a core needs: see record.c, dump.c.
 RECORDED = {
     "gc_and_save": "monolisp_gc_and_save",

@@ -11,8 +11,9 @@ from monolisp.libraries.wishes import RECIPES, Wishes
 
 
 def test_a_journal() -> None:
-    text = "library\tlibssl.so.3\nexport\tputs\nlibrary\t/a b/x.so\n"
-    assert read_journal(text) == [("library", "libssl.so.3"), ("export", "puts"), ("library", "/a b/x.so")]
+    text = "library\tlibssl.so.3\t/here\nexport\tputs\t\nlibrary\t./x.so\t/a b\nheader\tzlib.h\n"
+    said = [("library", "libssl.so.3", "/here"), ("export", "puts", ""), ("library", "./x.so", "/a b")]
+    assert read_journal(text) == [*said, ("header", "zlib.h", "")]
     assert read_journal("") == []
 
 
