@@ -111,7 +111,7 @@ class TestOurC:
         assert defined_in("record.c") | defined_in("dump.c") >= set(RECORDED.values())
 
     def test_what_lisp_calls_is_defined(self) -> None:
-        assert defined_in("clerk.c") >= set(FOR_LISP)
+        assert defined_in("clerk.c") | defined_in("dump.c") >= set(FOR_LISP)
 
     def test_the_codes_are_those_of_program_c(self) -> None:
         text = (FOLDER / "program.c").read_text(encoding="utf-8")
