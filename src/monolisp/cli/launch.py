@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from monolisp import __version__
 from monolisp.face.face import OTHERS, PRIVATE
 from monolisp.options import BEFORE_SBCL
+from monolisp.toolchain.machine import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from monolisp.face.face import Face, Surroundings
@@ -64,7 +65,7 @@ fi
 
 def _settings(around: Surroundings) -> Iterator[str]:
     path = ":".join(map(str, around.path))
-    yield f'export PATH={shlex.quote(path)}:"${{PATH:-/usr/local/bin:/usr/bin:/bin}}"'
+    yield f'export PATH={shlex.quote(path)}:"${{PATH:-{DEFAULT_PATH}}}"'
     for name, value in around.defaults.items():
         quoted = re.sub(r'(["\\\\$`])', r"\\\1", value)
         yield f'export {name}="${{{name}-{quoted}}}"'

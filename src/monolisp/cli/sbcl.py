@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def run_sbcl(options: argparse.Namespace) -> int:
-    from monolisp.face.face import PLAIN, require_own_core
+    from monolisp.face.face import OFFLINE, SOURCE_DIR, WISHES, require_own_core
 
     face, around = _prepared(options)
     env = around.of(os.environ)
     require_own_core(options.arguments, face.toolchain)
     launcher = os.environ.get("MONOLISP_LAUNCHER")
-    plain = around.variables.keys() <= PLAIN and not options.sbcl and not Path(FILE).exists()
+    plain = {WISHES, OFFLINE, SOURCE_DIR}.isdisjoint(around.variables) and not options.sbcl and not Path(FILE).exists()
     if launcher and launcher.startswith("/") and plain:
         from monolisp.cli.launch import write_launch
 

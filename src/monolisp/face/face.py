@@ -20,7 +20,7 @@ from monolisp.lisp.session import FOLDER, compiled, environment, fasl_area, head
 from monolisp.process import Command
 from monolisp.store import Store, digest_of
 from monolisp.target import find_target
-from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.machine import DEFAULT_PATH, Machine
 from monolisp.toolchain.toolchain import FACES, Toolchain
 from monolisp.toolchain.toolchain import KIND as TOOLCHAINS
 from monolisp.toolchain.version import build_id, find_version
@@ -32,10 +32,6 @@ WISHES, OFFLINE, SOURCE_DIR = "MONOLISP_WISHES", "MONOLISP_OFFLINE", "MONOLISP_S
 PRIVATE = ("MONOLISP_DESK", "MONOLISP_EVENTS_FD", "MONOLISP_RECORD_FD", "MONOLISP_PROBE", "MONOLISP_LAUNCHER")
 # Where another SBCL has its core and contribs; ours finds its own beside itself.
 OTHERS = ("SBCL_HOME",)
-# What is set when nothing was asked for.
-PLAIN = {"CC", "CXX", "MONOLISP_CLERK"}
-
-
 _PACKAGE = str(Path(__file__).parents[1])
 # What it shall finish does not stay when monolisp has been removed since.
 _CLERK = """\
@@ -63,10 +59,6 @@ class Face:
     @property
     def runtime(self) -> Path:
         return self.bin / "sbcl"
-
-    @property
-    def home(self) -> Path:
-        return self.path / "lib" / "sbcl"
 
     @property
     def clerk(self) -> Path:
@@ -126,7 +118,7 @@ def face_at(path: Path) -> Face:
 
 
 def _core_digest(toolchain: Toolchain) -> str:
-    return digest_of(["face core", 1, toolchain.digest, [path.read_text(encoding="utf-8") for path in _LISP_FILES]])
+    return digest_of(["face core", toolchain.digest, [path.read_text(encoding="utf-8") for path in _LISP_FILES]])
 
 
 def _facts(toolchain: Toolchain) -> str:
@@ -174,7 +166,7 @@ class Surroundings:
     def of(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The whole environment, made of the user's."""
         kept = {name: value for name, value in environ.items() if name not in (*PRIVATE, *OTHERS)}
-        path = ":".join([*map(str, self.path), environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")])
+        path = ":".join([*map(str, self.path), environ.get("PATH", DEFAULT_PATH)])
         return {**self.defaults, **kept, **self.variables, "PATH": path}
 
 

@@ -74,12 +74,12 @@ def finish(face: Face, core: Path, output: Path, journal: Sequence[Line], wishes
     from monolisp.lisp.session import Saved
 
     looked_up = sorted({line[1] for line in journal if line[0] == _EXPORT})
-    asked = [line for line in journal if line[0] != _EXPORT]
+    asked = any(line[0] != _EXPORT for line in journal)
     try:
         check_output(output, ())
         foreign = Foreign(looked_up=tuple(looked_up))
         if asked or wishes != Wishes():
-            foreign = _informed(face, asked, wishes, machine).foreign((), looked_up)
+            foreign = _informed(face, journal, wishes, machine).foreign((), looked_up)
         with candidate(output, "linked") as path:
             program = link(Saved(core), foreign, None, face.toolchain, machine, path)
             require_static(path, face.toolchain.target)

@@ -19,10 +19,9 @@
 (defun lines-between-forms (stream)
   "How many lines blanks and comments take, from where the last form ended."
   (loop for char = (peek-char nil stream nil)
-        for taken = (case char
-                      ((#\Space #\Tab #\Newline #\Return #\Page) (count-lines stream #'blank-p))
-                      (#\; (count-lines stream (lambda (char) (char/= char #\Newline))))
-                      (t (return lines)))
+        for taken = (cond ((blank-p char) (count-lines stream #'blank-p))
+                          ((eql char #\;) (count-lines stream (lambda (char) (char/= char #\Newline))))
+                          (t (return lines)))
         sum taken into lines))
 
 (defun blank-p (char)

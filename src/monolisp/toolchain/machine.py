@@ -11,6 +11,9 @@ from monolisp.process import Runner
 from monolisp.progress import Progress
 from monolisp.store import Store
 
+# Where programs are when nobody says.
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
 
 def jobs() -> int:
     """How many processes may work side by side."""
@@ -32,4 +35,4 @@ class Machine:
 
     @property
     def path(self) -> str:
-        return self.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+        return self.environ.get("PATH", DEFAULT_PATH)
