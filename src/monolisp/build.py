@@ -82,7 +82,8 @@ def plan_build(project: Project, target: Target, machine: Machine, always: bool 
     settings = digest_of([*made_of, _settings(project), environment_of(machine)])
     record_path = machine.store.area("builds") / f"{digest_of([_settings(project), str(project.output)])}.json"
     earlier = read_record(record_path)
-    output = project.output or default_output(project, earlier)
+    # What the system's :build-pathname says, as the last build learned it.
+    output = project.output_named(earlier.result.get("build_pathname") if earlier else None)
     if not there:
         stale = ["the toolchain is new"]
     elif earlier is None:
@@ -165,12 +166,6 @@ def _program_steps(stale: list[str]) -> tuple[Step, ...]:
         Step("link", "the core is new", 0.1),
         Step("verify", "every executable is verified before it gets its name", 0.1),
     )
-
-
-def default_output(project: Project, earlier: Record | None) -> Path:
-    """The output when nobody names it: what the system's :build-pathname says, as the last build learned it."""
-    told = earlier.result.get("build_pathname") if earlier else None
-    return Path.cwd() / (told or project.default_name)
 
 
 def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
@@ -274,7 +269,7 @@ def _publish(saved: Saved, foreign: Foreign, output: Path, plan: Plan, machine: 
             sizes = Sizes(plan.project.heap, plan.project.stack)
             linked = link(saved, foreign, sizes, plan.toolchain, machine, path)
         with watch.step("verify"), _meanwhile(lambda: saved.path.unlink(missing_ok=True)):
-            require_static(path, plan.toolchain.target)
+            require_static(path, plan.toolchain.target, machine.path)
         path.rename(output)
     return linked
 
@@ -354,8 +349,6 @@ def undefined_names(program: Program, toolchain: Toolchain) -> tuple[str, ...]:
 
 
 def _final_output(plan: Plan, loaded: Loaded) -> Path:
-    output = plan.output
-    if plan.project.output is None and loaded.build_pathname:
-        output = Path.cwd() / loaded.build_pathname
+    output = plan.project.output_named(loaded.build_pathname)
     check_output(output, (plan.project.directory / name for name in loaded.files))
     return output

@@ -117,7 +117,14 @@ class NoSuchTarget(MonolispError):
     exit_code = Exit.USAGE
     what = "there is no target {name}"
     why = "known targets: {known}"
-    todo = "choose one of them"
+    todo = "{suggestion}"
+
+
+class TargetRefused(MonolispError):
+    exit_code = Exit.USAGE
+    what = "programs cannot be built for {name}"
+    why = "{reason}"
+    todo = "choose another target; docs/targets.md shows how far each has come"
 
 
 class NoSuchSbcl(MonolispError):
@@ -371,6 +378,13 @@ class ToolMissing(MonolispError):
     what = "{tool} was not found on this machine"
     why = "{detail}"
     todo = "`monolisp doctor` prints the command that installs it"
+
+
+class QemuMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "{name} was not found on this machine"
+    why = "this machine ({machine}) does not run programs for {target} itself, and building for it means running some"
+    todo = "install qemu's user emulators; on Debian and Ubuntu: sudo apt-get install qemu-user-static"
 
 
 class CannotStart(MonolispError):

@@ -73,7 +73,8 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
     add("--build-heap", metavar="SIZE", help="heap while building (default: the program's, at least 1GiB)")
     add("--sbcl", metavar="VERSION", help="SBCL version")
-    add("--target", metavar="TARGET", help="what to build for, such as x86_64-linux-musl")
+    targets = "what to build for: arm64, x86_64-linux-musl, …; several, or all, give one executable for each"
+    add("--target", dest="targets", action="append", metavar="TARGET", help=targets)
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
     _library_options(build)
     add("--always", action="store_true", help="build even when nothing changed")

@@ -45,6 +45,7 @@ class Settings:
     entry: str | None = None
     output: str | None = None
     sbcl: str | None = None
+    targets: tuple[str, ...] | None = None
     features: tuple[str, ...] | None = None
     heap: str | None = None
     stack: str | None = None
@@ -64,7 +65,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Project:
-    """What is to be built. `directory` is the project's, all paths are absolute; either `files` or `system` is set."""
+    """What is to be built. `directory` is the project's, all paths are absolute; either `files` or `system` is set;
+    `suffix` ends the executable's name where the same program is built several times."""
 
     directory: Path
     files: tuple[Path, ...] = ()
@@ -87,11 +89,17 @@ class Project:
     absent: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     embed_ca: bool = False
+    suffix: str = ""
 
     @property
     def default_name(self) -> str:
         """What the executable is called when nobody says."""
         return self.files[0].stem if self.files else (self.system or "program").rsplit("/", 1)[-1]
+
+    def output_named(self, told: str | None) -> Path:
+        """Where the executable goes: where the user says, else where the program says (`told`), else by its name."""
+        path = self.output or Path.cwd() / (told or self.default_name)
+        return path.with_name(path.name + self.suffix)
 
 
 def read_settings(path: Path) -> Settings:

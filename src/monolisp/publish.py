@@ -50,12 +50,12 @@ def candidate(output: Path, stage: str) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def require_static(path: Path, target: Target) -> None:
-    """Make `path` executable and judge it. Raises NotStatic with every finding."""
+def require_static(path: Path, target: Target, programs: str) -> None:
+    """Make `path` executable and judge it; `programs` is a PATH. Raises NotStatic with every finding."""
     from monolisp.elf import verify
 
     path.chmod(0o777 & ~_umask())
-    verdict = verify(path, target)
+    verdict = verify(path, target, programs=programs)
     if not verdict.ok:
         raise NotStatic(findings="; ".join(verdict.failures()))
 

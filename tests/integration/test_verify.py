@@ -25,10 +25,10 @@ from monolisp.elf.facts import facts_of
 from monolisp.elf.trial import Ending, Trial, try_out
 from monolisp.elf.verdict import Outcome, Verdict
 from monolisp.errors import BadElf
-from monolisp.target import TARGETS
+from monolisp.target import find_target
 from tests.integration.conftest import needs_root, run
 
-TARGET = TARGETS["x86_64-linux-musl"]
+TARGET = find_target("x86_64-linux-musl")
 
 # Programs without a libc: compiled in no time, and nothing in them but what the test is about.
 START = r"""

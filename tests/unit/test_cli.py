@@ -121,7 +121,7 @@ class TestParser:
             "stack": "2MiB",
             "build_heap": "4GiB",
             "sbcl": "2.6.4",
-            "target": "t",
+            "targets": ["t"],
             "debugger": True,
             "libraries": ["openssl,zlib", "gmp"],
             "archives": ["a.a as liba.so.1", "b.a"],

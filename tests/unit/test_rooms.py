@@ -18,6 +18,7 @@ ORDER = (
     "__init__",
     "errors",
     "target",
+    "emulator",
     "project",
     "lock",
     "progress",

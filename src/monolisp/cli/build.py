@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,34 +14,43 @@ from monolisp.errors import Exit
 
 if TYPE_CHECKING:
     from monolisp.build import Plan, Result
+    from monolisp.project import Project
+    from monolisp.target import Target
+    from monolisp.toolchain.machine import Machine
 
 
 def run_build(options: argparse.Namespace) -> int:
-    from monolisp.build import build, plan_build
     from monolisp.errors import NoDirectory
     from monolisp.project import resolve_project
-    from monolisp.target import find_target
+    from monolisp.target import find_targets
 
-    target = find_target(options.target)
     before = tuple(options.before or ())
     try:
         here = Path.cwd()
     except OSError as error:
         raise NoDirectory(reason=error.strerror or error) from error
-    project = resolve_project(options.inputs, given.settings(options), here, Path.home(), before)
+    settings = given.settings(options)
+    targets = find_targets(settings.targets or ())
+    project = resolve_project(options.inputs, settings, here, Path.home(), before)
     progress = given.progress()
     machine = given.machine(options, progress)
+    try:
+        for target in targets:
+            suffix = f"-{target.triple}" if len(targets) > 1 else ""
+            _build_one(replace(project, suffix=suffix), target, machine, options)
+    finally:
+        progress.close()
+    return int(Exit.OK)
+
+
+def _build_one(project: Project, target: Target, machine: Machine, options: argparse.Namespace) -> None:
+    from monolisp.build import build, plan_build
+
     plan = plan_build(project, target, machine, options.always)
     if options.dry_run or options.explain:
         _print_plan(plan)
-    if options.dry_run:
-        return int(Exit.OK)
-    try:
-        result = build(plan, machine, options.update)
-    finally:
-        progress.close()
-    _print_result(result, options.json)
-    return int(Exit.OK)
+    if not options.dry_run:
+        _print_result(build(plan, machine, options.update), options.json)
 
 
 def _print_plan(plan: Plan) -> None:

@@ -23,7 +23,7 @@ def run_verify(options: argparse.Namespace) -> int:
     verdicts, unreadable = [], []
     for name in options.files:
         try:
-            verdicts.append(verify(Path(name), target, run=not options.no_run))
+            verdicts.append(verify(Path(name), target, run=not options.no_run, programs=os.environ.get("PATH", "")))
         except (BadElf, NoSuchFile, Unreadable) as error:
             unreadable.append((name, error))
     if options.json:

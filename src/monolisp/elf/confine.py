@@ -24,6 +24,7 @@ from typing import NoReturn
 
 NOBODY = 65534
 PROGRAM = "program"
+EMULATOR = "emulator"
 ENVIRONMENT = {b"MONOLISP_PROBE": b"1"}
 RECORD = struct.Struct("=BiQ")
 """What is reported: a Stage, an errno or wait status, the nanoseconds that the program ran."""
@@ -35,7 +36,7 @@ _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _MOST_CAPABILITIES = 64
 _MOST_FILES = 1 << 16
 
-_PATH = b"/" + PROGRAM.encode()
+_PATH, _EMULATOR = (b"/" + name.encode() for name in (PROGRAM, EMULATOR))
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
@@ -65,15 +66,16 @@ class Stage(IntEnum):
 class Plan:
     """All that the forked processes need, made ready before the fork.
 
-    `program` is the path of the file; `mount_flags` are those that its file system must keep; `root` is
+    `program` is the path of the file, and `emulator` that of a static program that runs it (none: the machine does),
+    each with the flags that its file system must keep as a mount; `root` is
     the directory that becomes the root: an existing one to mount over (NAMESPACES), or one that holds the program
     (CHROOT). `id_maps` are (file, content); `limits` are (resource, (soft, hard)); the rest are file descriptors,
     none below 3.
     """
 
     way: Way
-    program: bytes
-    mount_flags: int
+    program: tuple[bytes, int]
+    emulator: tuple[bytes, int] | None
     root: bytes
     id_maps: tuple[tuple[bytes, bytes], ...]
     limits: tuple[tuple[int, tuple[int, int]], ...]
@@ -140,8 +142,9 @@ def _become_program(plan: Plan) -> NoReturn:
         os._exit(0)
 
 
-def _start(_: Plan) -> None:
-    os.execve(_PATH, [_PATH], ENVIRONMENT)
+def _start(plan: Plan) -> None:
+    argv = [_PATH] if plan.emulator is None else [_EMULATOR, _PATH]
+    os.execve(argv[0], argv, ENVIRONMENT)
 
 
 def _step(plan: Plan, stage: Stage, action: Callable[[Plan], None]) -> None:
@@ -195,15 +198,17 @@ def _mount(source: bytes | None, point: bytes, kind: bytes | None, flags: int, o
 
 
 def _mount_root(plan: Plan) -> None:
-    """Over `root`, in our mount namespace alone, an empty file system with the program in it, all read-only."""
-    point = plan.root + _PATH
+    """Over `root`, in our mount namespace alone, an empty file system with the program in it (and what runs it, where
+    the machine does not), all read-only."""
+    files = [(_PATH, plan.program), *([(_EMULATOR, plan.emulator)] if plan.emulator else [])]
     # Opened here: the kernel binds no mount of another namespace. And before tmpfs hides it, if it is below `root`.
-    program = os.open(plan.program, os.O_PATH)
+    opened = [(plan.root + name, os.open(path, os.O_PATH), flags) for name, (path, flags) in files]
     _mount(None, b"/", None, _MS_REC | _MS_PRIVATE)
     _mount(b"tmpfs", plan.root, b"tmpfs", _MS_NOSUID | _MS_NODEV, b"size=64k,nr_inodes=16,mode=755")
-    os.close(os.open(point, os.O_CREAT | os.O_WRONLY, 0o644))
-    _mount(b"/proc/self/fd/%d" % program, point, None, _MS_BIND)
-    _mount(None, point, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | plan.mount_flags)
+    for point, descriptor, flags in opened:
+        os.close(os.open(point, os.O_CREAT | os.O_WRONLY, 0o644))
+        _mount(b"/proc/self/fd/%d" % descriptor, point, None, _MS_BIND)
+        _mount(None, point, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | flags)
     _mount(None, plan.root, None, _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
 
 

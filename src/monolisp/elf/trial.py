@@ -21,20 +21,17 @@ from io import FileIO
 from pathlib import Path
 from typing import assert_never
 
-from monolisp.elf.confine import NOBODY, PROGRAM, RECORD, Plan, Stage, Way, outer
+from monolisp.elf.confine import EMULATOR, NOBODY, PROGRAM, RECORD, Plan, Stage, Way, outer
 from monolisp.elf.facts import Facts, Kind
-from monolisp.elf.layout import EM_AARCH64, EM_X86_64
+from monolisp.elf.layout import PT_INTERP
+from monolisp.elf.reader import open_elf
+from monolisp.target import targets
 
 TIMEOUT = 5.0
 """Seconds after which a program that still runs is said to run, and is killed."""
 _KEPT_OUTPUT = 2048
 _MS_RELATIME = 1 << 21
 
-# What machines run: (machine, bits, byte order) by the kernel's name for the processor.
-_RUNS_HERE = {
-    "x86_64": {(EM_X86_64, 64, "little")},
-    "aarch64": {(EM_AARCH64, 64, "little")},
-}
 # Reasons for a failing execve that lie in this machine, not in the file.
 _NOT_THE_FILE = {
     errno.EACCES: "permission denied: is it on a file system that is mounted noexec?",
@@ -90,35 +87,51 @@ class Trial:
     seconds: float = 0.0
 
 
-def try_out(facts: Facts, timeout: float = TIMEOUT, ways: Sequence[Way] | None = None) -> Trial:
+def try_out(
+    facts: Facts, timeout: float = TIMEOUT, ways: Sequence[Way] | None = None, emulator: Path | None = None
+) -> Trial:
     """Run the file of `facts` for at most `timeout` seconds, or say why that cannot be done here; raises nothing that
-    the file could cause. `ways` are tried in turn, without it those that fit the user and the file."""
+    the file could cause. `ways` are tried in turn, without it those that fit the user and the file; `emulator` runs
+    it where this machine does not."""
     path = facts.path.resolve()
     try:
-        reason = obstacle(facts, platform.machine(), path.stat().st_mode)
+        reason = obstacle(facts, platform.machine(), path.stat().st_mode, emulator)
         if reason is not None:
             return Trial(Ending.NOT_TRIED, reason=reason)
-        return _first_way(path, timeout, _ways(path) if ways is None else ways)
+        return _first_way(path, emulator, timeout, _ways(path) if ways is None else ways)
     except OSError as error:
         return Trial(Ending.NOT_TRIED, reason=f"not tried: {error}")
 
 
-def obstacle(facts: Facts, machine: str, mode: int) -> str | None:
+def obstacle(facts: Facts, machine: str, mode: int, emulator: Path | None = None) -> str | None:
     """Why a file with these facts and permission bits cannot be run on a machine of this name, if so."""
     if facts.kind not in (Kind.EXECUTABLE, Kind.PIE):
         return f"it is no executable but: {facts.kind}"
-    if (facts.machine, facts.bits, facts.order) not in _RUNS_HERE.get(machine, ()):
-        return f"it is for another machine ({facts.machine_name or facts.machine}) than this one ({machine})"
+    if emulator is None and not _runs_on(facts, machine):
+        other = f"it is for another machine ({facts.machine_name or facts.machine}) than this one ({machine})"
+        return f"{other}, and no qemu for it is on PATH"
+    if emulator is not None and _needs_loader(emulator):
+        return f"{emulator} is not static, so it cannot run it where there is nothing else; qemu-user-static is"
     if not mode & 0o111:
         return "it has no permission to be executed (chmod +x)"
     return None
 
 
-def _first_way(path: Path, timeout: float, ways: Sequence[Way]) -> Trial:
+def _runs_on(facts: Facts, machine: str) -> bool:
+    kinds = {(target.elf_machine, target.bits) for target in targets().values() if target.runs_on(machine)}
+    return facts.order == "little" and (facts.machine, facts.bits) in kinds
+
+
+def _needs_loader(program: Path) -> bool:
+    with open_elf(program) as elf:
+        return any(segment.type == PT_INTERP for segment in elf.segments)
+
+
+def _first_way(path: Path, emulator: Path | None, timeout: float, ways: Sequence[Way]) -> Trial:
     """The result of the first way that this machine allows."""
     reasons: list[str] = []
     for way in ways:
-        trial = _run(path, way, timeout)
+        trial = _run(path, emulator, way, timeout)
         if trial.ending is not Ending.NOT_TRIED:
             return trial
         reasons.append(trial.reason)
@@ -134,13 +147,16 @@ def _ways(path: Path) -> list[Way]:
     return [Way.NAMESPACES, Way.CHROOT] if own else [Way.CHROOT]
 
 
-def _run(path: Path, way: Way, timeout: float) -> Trial:
+def _run(path: Path, emulator: Path | None, way: Way, timeout: float) -> Trial:
     with ExitStack() as stack:
         root = stack.enter_context(_root_for(path, way))
+        if emulator is not None and way is Way.CHROOT:
+            _copy(emulator, root / EMULATOR)
         null = _kept(stack, os.open(os.devnull, os.O_RDWR))
         output, printing = (_kept(stack, end) for end in os.pipe())
         report, reporting = (_kept(stack, end) for end in os.pipe())
-        plan = _plan(path, way, root, timeout, null.fileno(), printing.fileno(), reporting.fileno())
+        descriptors = (null.fileno(), printing.fileno(), reporting.fileno())
+        plan = _plan(path, emulator, way, root, timeout, descriptors)
         child = os.fork()
         if child == 0:
             outer(plan)
@@ -196,7 +212,9 @@ def _copy(source: Path, copy: Path) -> None:
     copy.chmod(0o755)
 
 
-def _plan(path: Path, way: Way, root: Path, timeout: float, null: int, output: int, report: int) -> Plan:
+def _plan(
+    path: Path, emulator: Path | None, way: Way, root: Path, timeout: float, descriptors: tuple[int, int, int]
+) -> Plan:
     maps: tuple[tuple[bytes, bytes], ...] = ()
     if way is Way.NAMESPACES:
         maps = (
@@ -206,19 +224,20 @@ def _plan(path: Path, way: Way, root: Path, timeout: float, null: int, output: i
         )
     return Plan(
         way=way,
-        program=os.fsencode(path),
-        mount_flags=_mount_flags(os.statvfs(path).f_flag),
+        program=(os.fsencode(path), _mount_flags(path)),
+        emulator=None if emulator is None else (os.fsencode(emulator), _mount_flags(emulator)),
         root=os.fsencode(root),
         id_maps=maps,
         limits=_limits(timeout),
-        null=null,
-        output=output,
-        report=report,
+        null=descriptors[0],
+        output=descriptors[1],
+        report=descriptors[2],
     )
 
 
-def _mount_flags(flags: int) -> int:
-    """The MS_ flags for the ST_ flags of a mount: a user namespace may add to them, not take away."""
+def _mount_flags(path: Path) -> int:
+    """The MS_ flags for the ST_ flags of the mount of `path`: a user namespace may add to them, not take away."""
+    flags = os.statvfs(path).f_flag
     same = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
     return flags & same | (_MS_RELATIME if flags & os.ST_RELATIME else 0)
 

@@ -131,7 +131,7 @@ def _make_core(toolchain: Toolchain, directory: Path, machine: Machine) -> None:
     pairs = " ".join(f"({sexp(name)} . {sexp(why)})" for name, why in sorted(absent.items()))
     # Not --non-interactive: it would be saved as well.
     forms = (f"(monolisp-face:install '({pairs}))", '(save-lisp-and-die "sbcl.core")')
-    argv = [*lisp(toolchain), "--load", compiled(_LISP_FILES, toolchain, machine)]
+    argv = [*lisp(toolchain, machine), "--load", compiled(_LISP_FILES, toolchain, machine)]
     argv += [part for form in forms for part in ("--eval", form)]
     done = machine.runner(Command(argv, environment(toolchain, machine), cwd=directory))
     if done.returncode != 0:

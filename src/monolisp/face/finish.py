@@ -82,7 +82,7 @@ def finish(face: Face, core: Path, output: Path, journal: Sequence[Line], wishes
             foreign = _informed(face, journal, wishes, machine).foreign((), looked_up)
         with candidate(output, "linked") as path:
             program = link(Saved(core), foreign, None, face.toolchain, machine, path)
-            require_static(path, face.toolchain.target)
+            require_static(path, face.toolchain.target, machine.path)
             path.rename(output)
     except BadCore as error:
         if has_no_room(core.parent):

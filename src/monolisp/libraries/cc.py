@@ -1,7 +1,7 @@
 """The C compiler that a Lisp build sees: zig cc, which asks for headers and libraries it lacks.
 
 Run as a script of its own (`python -IS cc.py CONFIGURATION cc|c++|pkg-config ARGUMENT…`), once for each compilation,
-so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, flags, pkgconf, env.
+so it imports nothing of monolisp. CONFIGURATION is a JSON file: zig, target, emulator, flags, pkgconf, env.
 The desk of a build answers; below `monolisp sbcl` there is none, and a clerk does (see linkage/clerk.c).
 A shared library becomes a static archive under the name that was asked for: the loader of a build runtime takes it.
 """
@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ _DROPPED = {"-m64", "-rdynamic", "-Wl,--export-dynamic", "-Wl,-E", "-march=nativ
 _LEAKS = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"}
 _OF_THE_MACHINE = ("-L/usr/lib", "-L/lib")
 _SHARED = {"-shared", "-dynamiclib", "-bundle"}
+_NOT_LINKED = {"-c", "-S", "-E", "-M", "-MM"}
 
 
 def ask(what: str, name: str = "") -> list[str] | None:
@@ -68,9 +70,28 @@ def compile_c(configuration: dict[str, object], language: str, arguments: list[s
     for name in needed:
         ask("library", name)
     code = zig(configuration, language, without_libraries(arguments))
+    if code == 0 and configuration["emulator"] and not _NOT_LINKED & set(arguments):
+        hide(Path(output_of(arguments)), configuration["emulator"])  # type: ignore[arg-type]
     if code == 0 and "-c" in arguments and "-o" in arguments:
         note_needs(arguments[arguments.index("-o") + 1], needed)
     return code
+
+
+def output_of(arguments: list[str]) -> str:
+    return arguments[arguments.index("-o") + 1] if "-o" in arguments else "a.out"
+
+
+def hide(program: Path, emulator: list[str]) -> None:
+    """A groveler starts what it compiled, which this machine cannot run: a script of that name can (emulator.py)."""
+    if not program.is_file():
+        return
+    with program.open("rb") as stream:
+        if stream.read(18)[16:] != b"\2\0":
+            return
+    hidden = program.with_name(f"{program.name}.emulated")
+    program.rename(hidden)
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(emulator)} "$0.emulated" "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
 
 
 def libraries_of(arguments: list[str]) -> list[str]:
@@ -125,7 +146,7 @@ def zig(configuration: dict[str, object], language: str, arguments: list[str]) -
 
 
 def make_archive(configuration: dict[str, object], language: str, arguments: list[str]) -> int:
-    output = arguments[arguments.index("-o") + 1] if "-o" in arguments else "a.out"
+    output = output_of(arguments)
     objects = [word for word in arguments if word.endswith((".o", ".a")) and word != output]
     sources = [word for word in arguments if word.endswith((".c", ".cc", ".cpp", ".cxx")) and word != output]
     needed = [*libraries_of(arguments), *(name for word in objects for name in needs_of(word))]

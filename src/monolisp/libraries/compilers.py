@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from monolisp.emulator import emulator
 from monolisp.libraries.flags import CFLAGS, COMPILERS
 from monolisp.store import digest_of
 from monolisp.target import Target
@@ -17,11 +18,13 @@ _SCRIPT = Path(__file__).parent / "cc.py"
 
 
 def compilers(target: Target, machine: Machine) -> Path:
-    """The directory, made once for this Python, zig and target."""
+    """The directory, made once for this Python, zig, target and what runs its programs. Raises QemuMissing."""
+    emulated = emulator(target, machine.path)
     names = {**COMPILERS, "pkg-config": "pkg-config", "pkgconf": "pkg-config"}
     inputs = [
         pin_text(),
         target.triple,
+        emulated,
         CFLAGS,
         names,
         sys.executable,
@@ -39,6 +42,7 @@ def compilers(target: Target, machine: Machine) -> Path:
         configuration = {
             "zig": str(zig.program),
             "target": target.triple,
+            "emulator": emulated,
             "flags": CFLAGS,
             "env": {name: value for name, value in zig.env.items() if name.startswith("ZIG_")},
             "pkgconf": str(pkgconf()),

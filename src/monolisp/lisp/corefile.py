@@ -20,7 +20,8 @@ from monolisp.linkage.names import Kind
 MAGIC = 0x5342434C
 SECTION = "lisp.core"
 _WORD = 8
-_PAGE = 32768
+# What SBCL's processors have for a page, in bytes; a core does not say which, but its directory fits only one.
+_PAGES = (32768, 65536, 16384, 8192, 4096)
 _END, _BUILD_ID, _DIRECTORY, _INITIAL_FUNCTION = 0xF00, 0xF14, 0xF15, 0xF17
 _COMPRESSED = 8
 _LIST_LOWTAG, _OTHER_LOWTAG, _LOWTAGS = 0x7, 0xF, 0xF
@@ -135,8 +136,19 @@ class _Core:
     def spaces(self) -> list[_Space]:
         for kind, offset, words in self.entries():
             if kind == _DIRECTORY:
-                return [self._space(offset + place * 5 * _WORD) for place in range(words // 5)]
+                rows = [
+                    [self.word(offset + place * _WORD) for place in range(row, row + 5)] for row in range(0, words - 4, 5)
+                ]
+                page = self._page([(size * _WORD, pages) for _, size, _, _, pages in rows])
+                return [self._space(row, page) for row in rows]
         return []
+
+    def _page(self, sizes: list[tuple[int, int]]) -> int:
+        """The size of a page, from how many octets and pages the spaces have."""
+        for page in _PAGES:
+            if all(-(-size // page) == pages for size, pages in sizes):
+                return page
+        raise BadCore(file=self.path, reason="the sizes of its spaces fit no size of a page")
 
     def is_compressed(self) -> bool:
         return any(space.compressed for space in self.spaces())
@@ -151,9 +163,9 @@ class _Core:
             raise BadCore(file=self.path, reason="its header names no linkage table (SBCL before 2.6?)")
         return list(_names(memory, vector))
 
-    def _space(self, offset: int) -> _Space:
-        identifier, words, page, address = (self.word(offset + place * _WORD) for place in range(4))
-        space = _Space(address, words * _WORD, (page + 1) * _PAGE, bool(identifier & _COMPRESSED))
+    def _space(self, row: list[int], page: int) -> _Space:
+        identifier, words, place, address, _ = row
+        space = _Space(address, words * _WORD, (place + 1) * page, bool(identifier & _COMPRESSED))
         if space.offset + (0 if space.compressed else space.size) > len(self.view):
             raise BadCore(file=self.path, reason="it is cut off: a space of it lies beyond its end")
         return space

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from monolisp.emulator import emulator
 from monolisp.errors import DiskFull, LispDied, LispFileInterrupted, NoHeader, NoRecipeFor
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
@@ -77,7 +78,7 @@ def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> P
         for name, text in sources.items():
             (directory / name).write_text(text, encoding="utf-8")
         forms = [f'(load (or (compile-file "{name}") (sb-ext:exit :code 1 :abort t)))' for name in sources]
-        argv = [*lisp(toolchain), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
+        argv = [*lisp(toolchain, machine), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
         done = machine.runner(Command(argv, environment(toolchain, machine), cwd=directory))
         fasls = [directory / name.replace(".lisp", ".fasl") for name in sources]
         if done.returncode != 0 or not all(fasl.exists() for fasl in fasls):
@@ -87,9 +88,11 @@ def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> P
     return machine.store.entry("drivers", digest, make) / "driver.fasl"
 
 
-def lisp(toolchain: Toolchain, heap: str = "1GiB") -> list[str | Path]:
+def lisp(toolchain: Toolchain, machine: Machine, heap: str = "1GiB") -> list[str | Path]:
+    """How the build runtime is started on this machine. Raises QemuMissing."""
     options = ("--noinform", "--disable-ldb", "--lose-on-corruption", "--dynamic-space-size", heap)
-    return [toolchain.build_runtime, "--core", toolchain.core, *options, "--no-sysinit", "--no-userinit"]
+    start: list[str | Path] = [*emulator(toolchain.target, machine.path), toolchain.build_runtime]
+    return [*start, "--core", toolchain.core, *options, "--no-sysinit", "--no-userinit"]
 
 
 def environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
@@ -129,7 +132,7 @@ def load_program(
     job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
     form = f"(monolisp-build:run {sexp(job)})"
     driver = compiled(_DRIVER, toolchain, machine)
-    argv = [*lisp(toolchain, project.build_heap), "--non-interactive", "--load", driver]
+    argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
     ear = Ear(machine.progress)
     desk.where = ear.where
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monolisp.emulator import HIDDEN, hide, script
 from monolisp.errors import DiskFull, StageFailed
 from monolisp.linkage.names import Kind, names_in
 from monolisp.linkage.sources import c_source
@@ -56,7 +57,8 @@ SAYS_NO = "cc-that-says-no"
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and with what one toolchain is built; `logs` is a directory for what each stage prints."""
+    """Where and with what one toolchain is built; `emulator` starts programs of the target (nothing: they start as they
+    are), `logs` is a directory for what each stage prints."""
 
     work: Path
     digest: str
@@ -66,6 +68,7 @@ class Workshop:
     host: HostLisp
     runner: Runner
     logs: Path
+    emulator: tuple[str, ...] = ()
 
     @property
     def tree(self) -> Path:
@@ -128,10 +131,10 @@ def prepare(shop: Workshop, archive: Path) -> None:
     SBCL's scripts take apart what they are given at each blank: names without a path cannot hold any.
     """
     unpack(archive, shop.tree)
-    (shop.tree / "version.lisp-expr").write_text(f'"{shop.version.version}"\n')
+    (shop.tree / "version.lisp-expr").write_text(f'"{shop.version.version}"\n', encoding="utf-8")
     cc = shop.zig.cc(shop.target, OPTIMIZED, f"-ffile-prefix-map={shop.work}=.")
     tools = {
-        "cc": f'exec {_words(cc)} "$@" {STRIPPED}',
+        "cc": _compiler(cc, shop.emulator),
         "ld": f'exec {_words(shop.zig.ld())} "$@"',
         "ar": f'exec {_words([shop.zig.program, "ar"])} "$@"',
         "host-lisp": f'exec {_words(shop.host.argv)} "$@"',
@@ -140,7 +143,7 @@ def prepare(shop: Workshop, archive: Path) -> None:
     (shop.work / "bin").mkdir()
     for name, command in tools.items():
         script = shop.work / "bin" / name
-        script.write_text(f"#!/bin/sh\n{command}\n")
+        script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
         script.chmod(0o755)
 
 
@@ -150,9 +153,9 @@ def configure(shop: Workshop) -> None:
     So there is no need to wait for a C library, nor to run programs of another processor. Nor is there for the program
     that would find perfect hash functions: SBCL's source holds those that it needs (xperfecthash*.lisp-expr).
     """
-    options = [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp", *shop.version.options]
+    options = [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp", *shop.version.options, *shop.target.options]
     shop.run("configure", ["sh", "make-config.sh", *options], CC=SAYS_NO)
-    (shop.tree / "output" / "build-id.inc").write_text(f'"{build_id(shop.digest)}"\n')
+    (shop.tree / "output" / "build-id.inc").write_text(f'"{build_id(shop.digest)}"\n', encoding="utf-8")
 
 
 def headers(shop: Workshop) -> None:
@@ -173,7 +176,7 @@ def runtime(shop: Workshop, libc: CLibrary, zstd: tuple[Path, Path], into: Path)
     shutil.copyfile(zstd[0], into / "lib" / ARCHIVE)
     archives = [into / "lib" / archive.name for archive in libc.archives]
     names = index(directory / "sbcl.o", archives)
-    (into / "names.json").write_text(json.dumps(names, sort_keys=True))
+    (into / "names.json").write_text(json.dumps(names, sort_keys=True), encoding="utf-8")
     everything = {name for group in names.values() for name in group}
     objects = build_runtime_objects(shop, everything)
     content = (directory / "sbcl.o").read_bytes()
@@ -182,9 +185,11 @@ def runtime(shop: Workshop, libc: CLibrary, zstd: tuple[Path, Path], into: Path)
     shop.run("runtime", ["make", "-C", directory, "sbcl.mk"])
     ours = shop.work / "dl" / "sbcl.o"
     ours.write_bytes(weakened(content, REPLACED, "sbcl.o"))
-    link_build_runtime(
-        shop, [into / "lib" / "crt1.o", *objects, ours], [*archives, into / "lib" / ARCHIVE], directory / "sbcl"
-    )
+    program = into / "sbcl"
+    link_build_runtime(shop, [into / "lib" / "crt1.o", *objects, ours], [*archives, into / "lib" / ARCHIVE], program)
+    shutil.copy2(program, directory / "sbcl")
+    if shop.emulator:
+        hide(directory / "sbcl", shop.emulator)
 
 
 def link_build_runtime(shop: Workshop, objects: Sequence[Path], archives: Sequence[Path], output: Path) -> None:
@@ -217,7 +222,7 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     folder = shop.work / "dl"
     folder.mkdir()
     for name in (*BUILD_RUNTIME, "tables.h", "clerk.h"):
-        (folder / name).write_text(c_source(name))
+        (folder / name).write_text(c_source(name), encoding="utf-8")
     (folder / "tables.c").write_text(everything_table(names), encoding="utf-8")
     objects = []
     for name in (*BUILD_RUNTIME, "tables.c"):
@@ -231,10 +236,28 @@ def contribs(shop: Workshop) -> None:
 
 
 def install(shop: Workshop, into: Path) -> None:
-    """What is kept: the build runtime, its core, and the contribs in a directory that serves as SBCL_HOME."""
-    shutil.copy2(shop.tree / "src" / "runtime" / "sbcl", into / "sbcl")
+    """What is kept besides: the core of the build runtime, and the contribs in a directory that serves as SBCL_HOME."""
     shutil.copyfile(shop.tree / "output" / "sbcl.core", into / "sbcl.core")
     shutil.copytree(shop.tree / "obj" / "sbcl-home" / "contrib", into / "contrib")
+
+
+def _compiler(cc: Sequence[str | Path], emulator: Sequence[str]) -> str:
+    """The script that is the C compiler. SBCL's build and its contribs start what they link, by its name."""
+    if not emulator:
+        return f'exec {_words(cc)} "$@" {STRIPPED}'
+    return f"""\
+{_words(cc)} "$@" {STRIPPED} || exit
+output=a.out before=
+for word in "$@"; do
+    case $word in -c | -E | -S | -M*) exit 0 ;; esac
+    [ "$before" = -o ] && output=$word
+    before=$word
+done
+mv "$output" "$output{HIDDEN}"
+cat > "$output" <<'END'
+{script(emulator)}END
+chmod +x "$output"
+"""
 
 
 def _words(argv: Sequence[str | Path]) -> str:

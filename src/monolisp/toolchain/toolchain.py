@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from monolisp.emulator import emulator
 from monolisp.errors import ToolMissing
 from monolisp.linkage.sources import c_source
 from monolisp.store import Entry, Store, digest_of, remove_tree
-from monolisp.target import TARGETS, Target
+from monolisp.target import Target, targets
 from monolisp.toolchain.compression import ARCHIVE, zstd_pin, zstd_text
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.version import find_version, known_versions, version_text
@@ -86,7 +87,7 @@ def toolchain_digest(version: str, target: Target) -> str:
     """The address of a toolchain: a hash over everything that goes into it. Raises NoSuchSbcl."""
     ours = {name: (Path(__file__).parents[1] / name).read_text(encoding="utf-8") for name in _GENERATORS}
     c_files = {name: c_source(name) for name in _C_FILES}
-    return digest_of(["toolchain", version_text(version), target.triple, pin_text(), zstd_text(), ours, c_files])
+    return digest_of(["toolchain", version_text(version), target.inputs, pin_text(), zstd_text(), ours, c_files])
 
 
 def find_toolchain(version: str, target: Target, store: Store) -> tuple[Toolchain, bool]:
@@ -106,6 +107,7 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         from monolisp.toolchain.zig import find_zig
 
         require_tools(machine.path)
+        emulated = emulator(wanted.target, machine.path)
         version = find_version(wanted.version)
         options = FetchOptions(machine.offline, machine.source_dir, machine.environ)
         archive, zstd = (
@@ -119,7 +121,7 @@ def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
         work = directory / "work"
         work.mkdir()
         zig = find_zig(machine.store, machine.path)
-        shop = Workshop(work, wanted.digest, version, wanted.target, zig, host, machine.runner, logs)
+        shop = Workshop(work, wanted.digest, version, wanted.target, zig, host, machine.runner, logs, emulated)
         build(shop, archive, zstd, directory, machine.progress)
         remove_tree(work)
         _describe(wanted, directory)
@@ -162,7 +164,7 @@ def _toolchain_of(entry: Entry) -> str:
 def prune(store: Store, everything: bool) -> list[Entry]:
     """Remove toolchains that no pin of this monolisp leads to (all, if `everything`), and what was built with them."""
     versions = [] if everything else known_versions()
-    kept = {toolchain_digest(version, target) for version in versions for target in TARGETS.values()}
+    kept = {toolchain_digest(version, target) for version in versions for target in targets().values()}
     doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
     if everything:
         doomed += [entry for kind in _MADE_WITH for entry in store.entries(kind)]

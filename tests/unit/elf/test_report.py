@@ -15,10 +15,10 @@ from monolisp.elf.report import WIDTH, as_json, as_table
 from monolisp.elf.trial import Ending, Trial
 from monolisp.elf.verdict import Outcome, Verdict, judge
 from monolisp.errors import BadElf, MonolispError, NoSuchFile
-from monolisp.target import TARGETS
+from monolisp.target import find_target
 from tests.unit.elf.making import dynamic_program, static_program
 
-TARGET = TARGETS["x86_64-linux-musl"]
+TARGET = find_target("x86_64-linux-musl")
 SCHEMA = json.loads(files("monolisp.elf").joinpath("verify.schema.json").read_text("utf-8"))
 
 

@@ -12,13 +12,13 @@ from monolisp.elf.reader import Elf
 from monolisp.elf.trial import Ending, Trial
 from monolisp.elf.verdict import Expectation, Outcome, Severity, Verdict, judge, rules
 from monolisp.errors import BadElf
-from monolisp.target import Target
+from monolisp.target import find_target
 from tests.unit.elf.making import dynamic_program, static_program
 
 RAN = Trial(Ending.EXITED, "new namespaces", 0)
-X86 = Target("x86_64-linux-musl", "x86-64", 62, "elf_x86_64", 4096, "x86_64")
+X86 = find_target("x86_64-linux-musl")
 X86_V3 = replace(X86, baseline="x86_64_v3")
-ARM = Target("aarch64-linux-musl", "arm64", 183, "aarch64linux", 65536, "generic")
+ARM = find_target("aarch64-linux-musl")
 
 
 def facts(data: bytes) -> Facts:

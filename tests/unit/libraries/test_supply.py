@@ -6,9 +6,9 @@ import pytest
 
 from monolisp.errors import SymbolClash, UnlinkableArchive
 from monolisp.libraries.supply import Supply, archive_supply, require_distinct
-from monolisp.target import TARGETS
+from monolisp.target import find_target
 
-TARGET = TARGETS["x86_64-linux-musl"]
+TARGET = find_target("x86_64-linux-musl")
 
 
 def supply(label: str, *names: str) -> Supply:
