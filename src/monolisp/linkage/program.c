@@ -38,13 +38,26 @@ char *os_get_runtime_executable_path(void)
     return executed != NULL ? realpath(executed, NULL) : NULL;
 }
 
+/* Where calls of what nothing defines lead: to SBCL's own routine. On 64-bit ARM its first instruction overwrites the
+   return address of whoever called, so that a program which handles the error would not find its way back. */
+static uintptr_t undefined_function(void)
+{
+    uintptr_t routine = (uintptr_t)get_asm_routine_by_name("UNDEFINED-ALIEN-TRAMP", NULL);
+#ifdef __aarch64__
+    const uint32_t save_link = 0xF90007BE; /* str lr, [cfp, #8] */
+    if (*(const uint32_t *)routine == save_link)
+        routine += sizeof save_link;
+#endif
+    return routine;
+}
+
 /* Called once the core is mapped. The linker has filled the table; what nothing defines gets SBCL's own routine that
    raises an undefined-alien error. */
 uintptr_t *get_alien_linkage_table_initializer(void)
 {
     if (monolisp_probe != NULL)
         monolisp_probe();
-    uintptr_t trap = (uintptr_t)get_asm_routine_by_name("UNDEFINED-ALIEN-TRAMP", NULL);
+    uintptr_t trap = undefined_function();
     for (size_t i = 0; i < monolisp_linkage_count; i++) {
         if (monolisp_linkage_kinds[i] == UNDEFINED_FUNCTION)
             alien_linkage_values[i] = trap;

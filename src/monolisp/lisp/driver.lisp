@@ -291,7 +291,9 @@
 (defun save (core code)
   "Save CORE; with CODE, behind a copy of that file, as if it were the runtime that we run on."
   (when code
-    (setf (sb-alien:extern-alien "sbcl_runtime" sb-alien:c-string) code))
+    ;; In C's memory: a Lisp string may be moved before it is read.
+    (setf (sb-alien:extern-alien "sbcl_runtime" sb-sys:system-area-pointer)
+          (sb-alien:alien-sap (sb-alien:make-alien-string code))))
   (tidy-uiop)
   (setf *package* (find-package "COMMON-LISP-USER")
         *features* (adjoin :monolisp *features*))
