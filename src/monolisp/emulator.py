@@ -42,13 +42,11 @@ def emulator_for(elf_machine: int, bits: int, path: str) -> Path | None:
     return None
 
 
-def script(argv: Sequence[str]) -> str:
-    """A shell script that starts what lies hidden beside it under the emulator `argv`."""
-    return f'#!/bin/sh\nexec {shlex.join(argv)} "$0{HIDDEN}" "$@"\n'
-
-
 def hide(program: Path, argv: Sequence[str]) -> None:
-    """Put a script in the place of `program` that starts it under the emulator `argv`."""
-    program.rename(program.with_name(program.name + HIDDEN))
-    program.write_text(script(argv), encoding="utf-8")
+    """Put a script in the place of `program` that starts it under the emulator `argv`. It may be renamed, the program
+    that lies hidden beside it may not."""
+    hidden = program.with_name(program.name + HIDDEN)
+    program.rename(hidden)
+    command = f'{shlex.join(argv)} -0 "$0" {shlex.quote(str(hidden.absolute()))}'
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
     program.chmod(0o755)

@@ -82,15 +82,14 @@ def output_of(arguments: list[str]) -> str:
 
 
 def hide(program: Path, emulator: list[str]) -> None:
-    """A groveler starts what it compiled, which this machine cannot run: a script of that name can (emulator.py)."""
-    if not program.is_file():
+    """A groveler renames and starts what it compiled, which this machine cannot run: a script can (emulator.py)."""
+    content = program.read_bytes() if program.is_file() else b""
+    if content[16:18] != b"\2\0":
         return
-    with program.open("rb") as stream:
-        if stream.read(18)[16:] != b"\2\0":
-            return
-    hidden = program.with_name(f"{program.name}.emulated")
+    hidden = program.absolute().with_name(f".{hashlib.sha256(content).hexdigest()[:32]}.emulated")
     program.rename(hidden)
-    program.write_text(f'#!/bin/sh\nexec {shlex.join(emulator)} "$0.emulated" "$@"\n', encoding="utf-8")
+    command = f'{shlex.join(emulator)} -0 "$0" {shlex.quote(str(hidden))}'
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
 
 

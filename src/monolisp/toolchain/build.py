@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monolisp.emulator import HIDDEN, hide, script
+from monolisp.emulator import HIDDEN, hide
 from monolisp.errors import DiskFull, StageFailed
 from monolisp.linkage.names import Kind, names_in
 from monolisp.linkage.sources import c_source
@@ -253,9 +253,12 @@ for word in "$@"; do
     [ "$before" = -o ] && output=$word
     before=$word
 done
+case $output in /*) ;; *) output=$PWD/$output ;; esac
 mv "$output" "$output{HIDDEN}"
-cat > "$output" <<'END'
-{script(emulator)}END
+cat > "$output" <<END
+#!/bin/sh
+exec {_words(emulator)} -0 "\\$0" "$output{HIDDEN}" "\\$@"
+END
 chmod +x "$output"
 """
 

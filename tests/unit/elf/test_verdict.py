@@ -12,7 +12,7 @@ from monolisp.elf.reader import Elf
 from monolisp.elf.trial import Ending, Trial
 from monolisp.elf.verdict import Expectation, Outcome, Severity, Verdict, judge, rules
 from monolisp.errors import BadElf
-from monolisp.target import find_target
+from monolisp.target import Target, find_target
 from tests.unit.elf.making import dynamic_program, static_program
 
 RAN = Trial(Ending.EXITED, "new namespaces", 0)
