@@ -131,7 +131,7 @@ class NoSuchSbcl(MonolispError):
     exit_code = Exit.USAGE
     what = "there is no pin for SBCL {version}"
     why = "pinned versions: {known}"
-    todo = "choose one of them, or add a TOML file for {version} beside theirs (docs/architecture.md, toolchain)"
+    todo = "{suggestion}; or `monolisp toolchain new {version} --from FILE|DIR|URL` pins another (docs/sbcl-versions.md)"
 
 
 # --- foreign libraries ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from monolisp import __version__
 _WITHOUT_VALUE = ("--offline", "--help", "-h")
 # The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
 BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
-BEFORE_SBCL |= {"--sbcl", "--source-dir", "--offline"}
+BEFORE_SBCL |= {"--sbcl", "--features", "--with-feature", "--source-dir", "--offline"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,7 +72,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--heap", metavar="SIZE", help="heap of the program (default 1GiB)")
     add("--stack", metavar="SIZE", help="control stack of each thread (default 2MiB)")
     add("--build-heap", metavar="SIZE", help="heap while building (default: the program's, at least 1GiB)")
-    add("--sbcl", metavar="VERSION", help="SBCL version")
+    _version_options(build)
     targets = "what to build for: arm64, x86_64-linux-musl, …; several, or all, give one executable for each"
     add("--target", dest="targets", action="append", metavar="TARGET", help=targets)
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
@@ -84,6 +84,16 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
     build.set_defaults(run="build.run_build")
+
+
+def _version_options(command: argparse.ArgumentParser) -> None:
+    """Which SBCL; --feature, without an s, is for the program."""
+    add = command.add_argument
+    add("--sbcl", metavar="VERSION", help="SBCL version")
+    variant = "build SBCL itself with or without features: +sb-safepoint,-sb-thread"
+    add("--features", dest="sbcl_features", action="append", metavar="±NAME,…", help=variant)
+    with_one = "the same as --features +NAME"
+    add("--with-feature", type="+{}".format, dest="sbcl_features", action="append", metavar="NAME", help=with_one)
 
 
 def _foreign_options(command: argparse.ArgumentParser) -> None:
@@ -138,7 +148,7 @@ def _sbcl_parsers(commands: Any) -> None:
     }
     for name, (text, metavar, what) in starts.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        command.add_argument("--sbcl", metavar="VERSION", help="SBCL version")
+        _version_options(command)
         _foreign_options(command)
         _fetch_options(command)
         if metavar:
@@ -180,11 +190,17 @@ def _toolchain_parser(toolchain: argparse.ArgumentParser) -> None:
     actions = toolchain.add_subparsers(metavar="ACTION", required=True)
     for name, text in (("list", "what is in the store"), ("build", "build it now"), ("path", "print where it is")):
         action = actions.add_parser(name, help=text)
-        action.add_argument("--sbcl", metavar="VERSION")
+        _version_options(action)
         action.add_argument("--target", metavar="TARGET")
         action.add_argument("--json", action="store_true", help="machine-readable")
         _fetch_options(action)
         action.set_defaults(run=f"toolchain.run_toolchain_{name}", verbose=False)
+    new = actions.add_parser("new", help="pin another SBCL version")
+    new.add_argument("version", metavar="VERSION")
+    source = "an archive, an unpacked source, a git checkout, or an address (https://…)"
+    new.add_argument("--from", dest="source", required=True, metavar="FILE|DIR|URL", help=source)
+    _fetch_options(new)
+    new.set_defaults(run="toolchain.run_toolchain_new", verbose=False)
     prune = actions.add_parser("prune", help="remove toolchains that this monolisp does not use")
     prune.add_argument("--all", action="store_true", help="remove the ones in use too")
     prune.set_defaults(run="toolchain.run_toolchain_prune")

@@ -22,6 +22,7 @@ from monolisp.errors import (
 )
 
 FILE = "monolisp.toml"
+VERSION_FILE = ".sbcl-version"
 # Between an archive and the library's name that it answers to.
 AS = " as "
 # Measured with SBCL 2.6.4: with less a program, or the building Lisp when it saves, dies before it can say why; a heap
@@ -35,6 +36,8 @@ Before = tuple[Literal["eval", "load"], str]
 class Settings:
     """Everything monolisp.toml may say; its field names are the legal keys (with - for _). None: not said.
 
+    `sbcl_features` are features of SBCL itself, with a sign; `features` are added to *features*.
+
     `heap`, `stack`, `build_heap` are sizes such as "4GiB"; `embed` are file patterns relative to the project file.
     `libraries` are recipes, `archives` archives ("libfoo.a" or "libfoo.a as libfoo.so.1"), `absent` libraries to do
     without, `recipes` directories of further recipes, `export` C symbols that the program looks up by name.
@@ -45,6 +48,7 @@ class Settings:
     entry: str | None = None
     output: str | None = None
     sbcl: str | None = None
+    sbcl_features: tuple[str, ...] | None = None
     targets: tuple[str, ...] | None = None
     features: tuple[str, ...] | None = None
     heap: str | None = None
@@ -194,7 +198,7 @@ def resolve_project(
         system=system,
         entry=settings.entry,
         output=here / settings.output if settings.output else None,
-        sbcl=settings.sbcl,
+        sbcl=sbcl_spec(settings),
         features=settings.features or (),
         heap=heap,
         stack=checked_size("--stack", settings.stack or Project.stack),
@@ -210,6 +214,26 @@ def resolve_project(
     for field in fields(project):
         _require_utf8(getattr(project, field.name))
     return project
+
+
+def sbcl_spec(settings: Settings) -> str | None:
+    """Which SBCL is wanted: a version, features that it is built with (+) or without (-), or both. Raises BadOption."""
+    features = _listed(settings.sbcl_features)
+    for feature in features:
+        if not re.fullmatch(r"[+-][a-z0-9]+(-[a-z0-9]+)*", feature):
+            reason = "a feature of SBCL itself is written with a sign, such as +sb-safepoint or -sb-thread"
+            raise BadOption(option="--features", value=feature, reason=reason, command="build")
+    return " ".join(filter(None, [settings.sbcl, *features])) or None
+
+
+def version_file(here: Path) -> str | None:
+    """The SBCL version that the nearest file .sbcl-version says, in the directory `here` or above it."""
+    for folder in (here, *here.parents):
+        path = folder / VERSION_FILE
+        if _is_file(path):
+            words = path.read_text(encoding="utf-8").split()
+            return words[0] if words else None
+    return None
 
 
 def foreign_settings(settings: Settings, here: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from monolisp.libraries.recipe import FOLDER, Cookbook
 from monolisp.target import find_target
 
 from .conftest import EXAMPLES, Ended, Monolisp, needs_root, run
@@ -185,6 +186,14 @@ class TestCross:
         with sqlite3.connect(tmp_path / "root" / "data.db") as database:
             assert database.execute("select s from t where n = 999").fetchone() == ("nine hundred ninety-nine",)
         assert 'name = "sqlite"' in (tmp_path / "monolisp.lock").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("name", [name for name in Cookbook().names if (FOLDER / f"{name}.lisp").is_file()])
+    def test_a_recipe(self, name: str, monolisp: Monolisp, tmp_path: Path) -> None:
+        shutil.copy(FOLDER / f"{name}.lisp", tmp_path)
+        done = monolisp("build", f"{name}.lisp", "--target", TARGET.triple)
+        assert done.code == 0, done.err
+        ended = alone(tmp_path / name, tmp_path / "root")
+        assert (ended.code, ended.out.splitlines()[-1:]) == (0, [f"{name} ok"]), ended.out + ended.err
 
     def test_callbacks_and_variadic_functions(self, crossed: Cross) -> None:
         text = """

@@ -43,11 +43,12 @@ def machine(options: argparse.Namespace, progress: Progress) -> Machine:
 
 def settings(options: argparse.Namespace) -> Settings:
     """The project file's settings under what the command line says."""
-    from dataclasses import fields
+    from dataclasses import fields, replace
 
-    from monolisp.project import FILE, Settings, merged, read_settings
+    from monolisp.project import FILE, Settings, merged, read_settings, version_file
 
     told: dict[str, Any] = {field.name: getattr(options, field.name, None) for field in fields(Settings)}
     lists: dict[str, Any] = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
     said = Settings(**{**told, **lists})
-    return merged(said, read_settings(Path(FILE)) if Path(FILE).is_file() else Settings())
+    found = merged(said, read_settings(Path(FILE)) if Path(FILE).is_file() else Settings())
+    return found if found.sbcl else replace(found, sbcl=version_file(Path.cwd()))

@@ -74,6 +74,7 @@ def run_shell(options: argparse.Namespace) -> int:
 def _prepared(options: argparse.Namespace) -> tuple[Face, Surroundings]:
     """The face, made when it is not there, and what makes it the SBCL that is found."""
     from monolisp.face.face import ensure_face, surroundings
+    from monolisp.project import sbcl_spec
     from monolisp.target import find_target
     from monolisp.toolchain.toolchain import ensure_toolchain, find_toolchain
     from monolisp.toolchain.version import DEFAULT
@@ -81,7 +82,7 @@ def _prepared(options: argparse.Namespace) -> tuple[Face, Surroundings]:
     settings = given.settings(options)
     progress = given.progress()
     machine = given.machine(options, progress)
-    wanted, there = find_toolchain(settings.sbcl or DEFAULT, find_target(None), machine.store)
+    wanted, there = find_toolchain(sbcl_spec(settings) or DEFAULT, find_target(None), machine.store)
     try:
         if not there:
             _offer(wanted.version)

@@ -24,11 +24,10 @@ def run_toolchain_list(options: argparse.Namespace) -> int:
 def run_toolchain_build(options: argparse.Namespace) -> int:
     from monolisp.target import find_target
     from monolisp.toolchain.toolchain import ensure_toolchain, find_toolchain
-    from monolisp.toolchain.version import DEFAULT
 
     progress = given.progress()
     machine = given.machine(options, progress)
-    wanted, _ = find_toolchain(options.sbcl or DEFAULT, find_target(options.target), machine.store)
+    wanted, _ = find_toolchain(_wanted(options), find_target(options.target), machine.store)
     try:
         toolchain = ensure_toolchain(wanted, machine)
     finally:
@@ -41,13 +40,19 @@ def run_toolchain_path(options: argparse.Namespace) -> int:
     from monolisp.errors import NoToolchain
     from monolisp.target import find_target
     from monolisp.toolchain.toolchain import find_toolchain
-    from monolisp.toolchain.version import DEFAULT
 
-    toolchain, there = find_toolchain(options.sbcl or DEFAULT, find_target(options.target), given.store())
+    toolchain, there = find_toolchain(_wanted(options), find_target(options.target), given.store())
     if not there:
         raise NoToolchain(version=toolchain.version, target=toolchain.target.triple)
     print(toolchain.path)
     return int(Exit.OK)
+
+
+def _wanted(options: argparse.Namespace) -> str:
+    from monolisp.project import sbcl_spec
+    from monolisp.toolchain.version import DEFAULT
+
+    return sbcl_spec(given.settings(options)) or DEFAULT
 
 
 def run_toolchain_prune(options: argparse.Namespace) -> int:

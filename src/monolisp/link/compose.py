@@ -16,11 +16,12 @@ from typing import BinaryIO
 
 from monolisp.elf.reader import Elf
 from monolisp.errors import BadElf
-from monolisp.lisp.corefile import Span
+from monolisp.lisp.corefile import MAGIC, Span
 
 _SHT_PROGBITS = 1
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _E_SHOFF, _E_SHNUM = 40, 60
+_TRAILER = struct.Struct("<QQ")
 
 
 def compose(
@@ -58,6 +59,10 @@ def _add_sections(
         target.write(content)
         headers.append(_header(strings, name, place, len(content), 1))
     _finish(target, headers, strings, names)
+    # Where the core begins, as SBCL says it behind a core that it saves itself: so it is found by programs that save
+    # another executable, and where the runtime does not look into sections. Source: coreparse.c.
+    target.seek(0, os.SEEK_END)
+    target.write(_TRAILER.pack(begin, MAGIC))
 
 
 def _sections(code: bytes, name: str) -> tuple[list[list[int]], bytearray, int]:

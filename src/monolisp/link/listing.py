@@ -12,7 +12,7 @@ from monolisp.errors import BadCore
 from monolisp.link.program import LINKAGE_SECTION
 from monolisp.linkage.names import Kind
 from monolisp.linkage.table import Linked
-from monolisp.lisp.corefile import linkage_of
+from monolisp.lisp.corefile import linkage_of, tells_linkage
 
 NOWHERE = "nowhere"
 NOT_LINKED = "not linked yet"
@@ -22,10 +22,14 @@ def listing(path: Path) -> list[tuple[Linked, str]]:
     """The linkage table of `path` in SBCL's order, each entry with the place that defines it. Raises BadCore, BadElf,
     NoSuchFile, Unreadable.
 
-    The names come from the core itself, the places from what the link recorded; both must agree.
+    The names come from the core itself, the places from what the link recorded; both must agree. An older SBCL's core
+    does not tell its names: then the record stands alone.
     """
-    names = linkage_of(path)
+    told = tells_linkage(path)
     recorded = _recorded(path)
+    if recorded is not None and not told:
+        return [(entry, entry.origin or NOWHERE) for entry in recorded]
+    names = linkage_of(path)
     if recorded is None:
         return [(Linked(entry.name, entry.kind, None), NOT_LINKED) for entry in names]
     if [(entry.name, entry.kind) for entry in names] != [(entry.name, entry.kind) for entry in recorded]:

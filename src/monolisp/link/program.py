@@ -14,21 +14,24 @@ from pathlib import Path
 
 from monolisp.errors import LinkFailed, MissingInArchive, MonolispError, SymbolClash
 from monolisp.libraries.supply import Foreign, Supply, require_distinct
-from monolisp.linkage.names import origin_of
+from monolisp.linkage.names import Kind, origin_of
 from monolisp.linkage.sizes import Sizes
 from monolisp.linkage.sources import c_source
 from monolisp.linkage.table import Linked, program_table
-from monolisp.lisp.corefile import ForeignName, is_compressed, linkage_of
+from monolisp.lisp.corefile import is_compressed, linkage_of
 from monolisp.process import Command, Runner
 from monolisp.store import digest_of
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
+from monolisp.toolchain.version import Linking
 from monolisp.toolchain.zig import Zig, find_zig
 
 LINKAGE_SECTION = "monolisp.linkage"
 # The stack of a thread that a C library starts, in bytes: musl's own default is 128 KiB.
 _C_THREAD_STACK = 8 << 20
 _STATISTICS = "archives.tsv"
+# What must lie together: on 64-bit ARM musl's sigsetjmp jumps to setjmp with an instruction that reaches a megabyte.
+_TOGETHER, _ORDER = ("setjmp", "sigsetjmp"), "order"
 _COMPRESSES = "ZSTD_createCStream"
 
 
@@ -42,10 +45,16 @@ class Program:
     supplies: Sequence[Supply]
 
 
-def resolve(names: Sequence[ForeignName], toolchain: Toolchain, supplies: Sequence[Supply] = ()) -> list[Linked]:
-    """Say for each name of a core's linkage table what will define it, if anything."""
-    providers = _providers(toolchain, supplies)
-    return [Linked(entry.name, entry.kind, origin_of(entry.name, providers)) for entry in names]
+Providers = Mapping[str, Mapping[str, str]]
+
+
+def _linkage(core: Path, foreign: Foreign, providers: Providers, linking: Linking) -> list[Linked]:
+    """The names that a core needs, each with what will define it, if anything. A core that does not tell them was told
+    by those who looked them up while it was made: these are all defined."""
+    if linking is Linking.PRELINKED:
+        return [Linked(entry.name, entry.kind, origin_of(entry.name, providers)) for entry in linkage_of(core)]
+    origins = {name: origin_of(name, providers) for name in sorted(foreign.looked_up)}
+    return [Linked(name, Kind(providers[origin][name]), origin) for name, origin in origins.items() if origin]
 
 
 def link_program(core: Path, foreign: Foreign, sizes: Sizes | None, toolchain: Toolchain, machine: Machine) -> Program:
@@ -55,14 +64,16 @@ def link_program(core: Path, foreign: Foreign, sizes: Sizes | None, toolchain: T
     Raises SymbolClash, MissingInArchive, LinkFailed.
     """
     target = toolchain.target
-    linkage = resolve(linkage_of(core), toolchain, foreign.supplies)
+    providers = _providers(toolchain, foreign.supplies)
+    linkage = _linkage(core, foreign, providers, toolchain.linking)
     require_distinct([entry.name for entry in linkage], foreign.supplies)
     compression = _compression(core, foreign, toolchain)
-    # Lisp finds what is in its linkage table by itself.
-    by_name = set(foreign.looked_up).difference(entry.name for entry in linkage)
-    exports = exported([*foreign.exports, *by_name], _providers(toolchain, foreign.supplies))
+    # Lisp finds what is in a prelinked table by itself.
+    prelinked = linkage if toolchain.linking is Linking.PRELINKED else None
+    by_name = set(foreign.looked_up).difference(entry.name for entry in prelinked or ())
+    exports = exported([*foreign.exports, *by_name], providers)
     sources = {
-        "tables.c": program_table(linkage, sizes, sorted(foreign.asked), exports),
+        "tables.c": program_table(prelinked, sizes, sorted(foreign.asked), exports),
         **{name: c_source(name) for name in (*_c_files(foreign, sizes, compression), "tables.h")},
     }
     supplied = [supply.digest for supply in foreign.supplies]
@@ -119,7 +130,7 @@ def _maker() -> str:
     return Path(__file__).read_text(encoding="utf-8")
 
 
-def exported(patterns: Sequence[str], providers: Mapping[str, Mapping[str, str]]) -> list[str]:
+def exported(patterns: Sequence[str], providers: Providers) -> list[str]:
     """The names that `patterns` stand for, sorted: names, or with * and ? every name that some provider defines."""
     plain = [pattern for pattern in patterns if not set("*?[") & set(pattern)]
     wild = [re.compile(fnmatch.translate(pattern)) for pattern in patterns if pattern not in plain]
@@ -146,6 +157,8 @@ def _link(
     target = toolchain.target
     flags = ["-m", target.emulation, "-static", "--gc-sections", "--strip-all", "--build-id=none", "--eh-frame-hdr"]
     flags.append(f"--print-archive-stats={_STATISTICS}")
+    (output.parent / _ORDER).write_text("\n".join(_TOGETHER), encoding="utf-8")
+    flags += [f"--symbol-ordering-file={_ORDER}", "--no-warn-symbol-ordering"]
     settings = ["noexecstack", f"stack-size={_C_THREAD_STACK}", f"max-page-size={target.page_size}"]
     first = [archive for supply in supplies for archive in supply.before_libc]
     archives = [archive for supply in supplies for archive in supply.archives if archive not in first]

@@ -15,6 +15,7 @@
 extern uintptr_t alien_linkage_values[];
 extern const uint8_t monolisp_linkage_kinds[];
 extern const size_t monolisp_linkage_count;
+extern const int monolisp_prelinked; /* 0: SBCL looks its names up, one by one, when the program starts */
 /* probe.c's, where it is. */
 extern void monolisp_probe(void) __attribute__((weak));
 enum { DEFINED, UNDEFINED_FUNCTION, UNDEFINED_DATA };
@@ -57,6 +58,8 @@ uintptr_t *get_alien_linkage_table_initializer(void)
 {
     if (monolisp_probe != NULL)
         monolisp_probe();
+    if (!monolisp_prelinked)
+        return NULL;
     uintptr_t trap = undefined_function();
     for (size_t i = 0; i < monolisp_linkage_count; i++) {
         if (monolisp_linkage_kinds[i] == UNDEFINED_FUNCTION)

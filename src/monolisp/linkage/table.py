@@ -39,9 +39,11 @@ def everything_table(names: Iterable[str], libraries: Sequence[str] = ()) -> str
 
 
 def program_table(
-    linkage: Sequence[Linked], sizes: Sizes | None, libraries: Sequence[str] = (), exports: Sequence[str] = ()
+    linkage: Sequence[Linked] | None, sizes: Sizes | None, libraries: Sequence[str] = (), exports: Sequence[str] = ()
 ) -> str:
-    """The tables of a finished executable: its linkage table prelinked in SBCL's order, and what it exports."""
+    """The tables of a finished executable: its linkage table prelinked in SBCL's order, and what it exports. Without a
+    linkage table SBCL looks up among the exports what it needs."""
+    prelinked, linkage = int(linkage is not None), linkage or ()
     known = [entry for entry in linkage if entry.origin is not None]
     kinds = [_code(entry) for entry in linkage]
     position = {entry.name: place for place, entry in enumerate(known)}
@@ -56,6 +58,7 @@ def program_table(
             "void *alien_linkage_values[] = {" + ",\n".join(values or ["0"]) + "};",
             "const uint8_t monolisp_linkage_kinds[] = {" + ",".join(kinds or ["0"]) + "};",
             f"const size_t monolisp_linkage_count = {len(linkage)};",
+            f"const int monolisp_prelinked = {prelinked};",
             "",
         ]
     )

@@ -54,6 +54,12 @@ def linkage_of(path: Path) -> list[ForeignName]:
         return _Core(view[core_offset(view, str(path)) :], str(path)).linkage()
 
 
+def tells_linkage(path: Path) -> bool:
+    """Whether a core tells its linkage table: those of SBCL before 2.6.2 do not. Raises as linkage_of."""
+    with mapped(path, BadCore) as view:
+        return _Core(view[core_offset(view, str(path)) :], str(path)).table() is not None
+
+
 def build_id_of(path: Path) -> str:
     """Which SBCL saved a core, or what an executable holds. Raises BadCore, BadElf, NoSuchFile, Unreadable."""
     with mapped(path, BadCore) as view:
@@ -136,9 +142,8 @@ class _Core:
     def spaces(self) -> list[_Space]:
         for kind, offset, words in self.entries():
             if kind == _DIRECTORY:
-                rows = [
-                    [self.word(offset + place * _WORD) for place in range(row, row + 5)] for row in range(0, words - 4, 5)
-                ]
+                content = [self.word(offset + place * _WORD) for place in range(words)]
+                rows = [content[place : place + 5] for place in range(0, words - 4, 5)]
                 page = self._page([(size * _WORD, pages) for _, size, _, _, pages in rows])
                 return [self._space(row, page) for row in rows]
         return []
@@ -153,14 +158,16 @@ class _Core:
     def is_compressed(self) -> bool:
         return any(space.compressed for space in self.spaces())
 
+    def table(self) -> int | None:
+        """Where the vector of the linkage table is in memory."""
+        functions = [(offset, words) for kind, offset, words in self.entries() if kind == _INITIAL_FUNCTION]
+        return next((self.word(offset + _WORD) for offset, words in functions if words >= 4), None)
+
     def linkage(self) -> list[ForeignName]:
-        vector = None
-        for kind, offset, words in self.entries():
-            if kind == _INITIAL_FUNCTION and words >= 4:
-                vector = self.word(offset + _WORD)
+        vector = self.table()
         memory = _Memory(self.spaces(), self.view, self.path)
         if vector is None or not memory.spaces:
-            raise BadCore(file=self.path, reason="its header names no linkage table (SBCL before 2.6?)")
+            raise BadCore(file=self.path, reason="its header names no linkage table (SBCL before 2.6.2?)")
         return list(_names(memory, vector))
 
     def _space(self, row: list[int], page: int) -> _Space:

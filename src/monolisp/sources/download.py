@@ -19,6 +19,8 @@ from monolisp.progress import Progress
 from monolisp.sources.pin import PlaceFailed, UpstreamPlace
 
 _CHUNK = 1 << 16
+# The longest archive whose pin does not say how long it is, in bytes.
+_MOST = 256 << 20
 _SECONDS_BETWEEN_NOTES = 5.0
 
 
@@ -45,7 +47,8 @@ def download(place: UpstreamPlace, into: Path, progress: Progress, patience: Pat
     WrongChecksum, and OSError when the disk will not take it.
     """
     host = urlsplit(place.url).hostname
-    progress.note(f"fetching {place.file} ({_megabytes(place.size)}) from {host}")
+    size = f" ({_megabytes(place.size)})" if place.size else ""
+    progress.note(f"fetching {place.file}{size} from {host}")
     response = _open(place, patience)
     partial = into / f"{place.file}.part"
     with response, partial.open("wb") as stream:
@@ -106,7 +109,7 @@ def _receive(
     patience: Patience,
 ) -> str:
     """Pass the body on, and say its sha256. What is longer than the pin says is not read to its end."""
-    promised = response.length
+    promised, most = response.length, place.size or _MOST
     digest = hashlib.sha256()
     received = 0
     begin = noted = time.monotonic()
@@ -115,13 +118,13 @@ def _receive(
         digest.update(chunk)
         received += len(chunk)
         now = time.monotonic()
-        if received > place.size:
-            return f"that of a longer file (more than {place.size} bytes)"
-        if now - begin > patience.limit(place.size):
-            raise PlaceFailed(f"too slow: {received} of {place.size} bytes arrived in {now - begin:.0f} seconds")
+        if received > most:
+            return f"that of a longer file (more than {most} bytes)"
+        if now - begin > patience.limit(most):
+            raise PlaceFailed(f"too slow: {received} bytes arrived in {now - begin:.0f} seconds")
         if now - noted > _SECONDS_BETWEEN_NOTES:
             noted = now
-            progress.note(f"{place.file}: {_megabytes(received)} of {_megabytes(place.size)}")
+            progress.note(f"{place.file}: {_megabytes(received)}" + (f" of {_megabytes(place.size)}" if place.size else ""))
     # Without Content-Length a connection that was cut looks like one that ended: then the pinned size decides.
     expected = place.size if promised is None else promised
     if received < expected:

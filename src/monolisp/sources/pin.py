@@ -16,7 +16,7 @@ from monolisp.errors import BadPin
 
 @dataclass(frozen=True)
 class UpstreamPlace:
-    """An archive at an address of its authors: `size` in bytes, `sha256` in lower-case hexadecimal."""
+    """An archive at an address of its authors: `size` in bytes (0: not known), `sha256` in lower-case hexadecimal."""
 
     url: str
     file: str
@@ -97,7 +97,8 @@ def parse_pin(table: Mapping[str, object], where: str) -> Pin:
     """The pin that a TOML table says: name, version, licence, and an array `place` of tables.
 
     A place has either `url` (and `file`, when the address does not end with it) or `debian`, `version`, `suite` and
-    `file`; and always `sha256` and `size`. `where` names the table for a person. Raises BadPin with every fault.
+    `file`; and always `sha256` and, unless nobody says it of an address, `size`. `where` names the table for a person.
+    Raises BadPin with every fault.
     """
     faults = _Faults([])
     values = faults.strings(table, _PIN_KEYS, "", extra=("place",))
@@ -118,8 +119,8 @@ def _place(table: object, label: str, faults: _Faults) -> Place | None:
     if ("url" in table) == ("debian" in table):
         faults.say(f"{label}needs either url or debian")
         return None
-    size = table.get("size")
-    if type(size) is not int or size < 1:
+    size = table.get("size", 0 if "url" in table else None)
+    if type(size) is not int or (size < 1 and "size" in table):
         faults.say(f"{label}size: {_shown(size)} is not a number of bytes")
         size = 0
     if "url" in table:

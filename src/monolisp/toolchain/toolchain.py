@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from monolisp.emulator import emulator
-from monolisp.errors import ToolMissing
+from monolisp.errors import NoSuchSbcl, ToolMissing
 from monolisp.linkage.sources import c_source
 from monolisp.store import Entry, Store, digest_of, remove_tree
 from monolisp.target import Target, targets
 from monolisp.toolchain.compression import ARCHIVE, zstd_pin, zstd_text
 from monolisp.toolchain.machine import Machine
-from monolisp.toolchain.version import find_version, known_versions, version_text
+from monolisp.toolchain.version import Linking, find_version, normal, version_text
 from monolisp.toolchain.zig import pin, pin_text
 
 KIND = "toolchains"
@@ -77,6 +77,10 @@ class Toolchain:
         return self.path / "lib" / ARCHIVE
 
     @cached_property
+    def linking(self) -> Linking:
+        return find_version(self.version).linking
+
+    @cached_property
     def names(self) -> Mapping[str, Mapping[str, str]]:
         """Who defines what, in link order: label → name → function or data."""
         found: Mapping[str, Mapping[str, str]] = json.loads((self.path / "names.json").read_bytes())
@@ -94,7 +98,7 @@ def find_toolchain(version: str, target: Target, store: Store) -> tuple[Toolchai
     """The toolchain for an SBCL version and target, and whether it is in the store already."""
     digest = toolchain_digest(version, target)
     path = store.path(KIND, digest)
-    return Toolchain(path, digest, version, target), path.is_dir()
+    return Toolchain(path, digest, normal(version), target), path.is_dir()
 
 
 def ensure_toolchain(wanted: Toolchain, machine: Machine) -> Toolchain:
@@ -161,10 +165,18 @@ def _toolchain_of(entry: Entry) -> str:
     return str(json.loads(facts.read_bytes())["toolchain"]) if facts.is_file() else ""
 
 
+def _is_current(row: Mapping[str, str | int]) -> bool:
+    """Whether a toolchain that is listed is the one that this monolisp would build."""
+    target = targets().get(str(row["target"]))
+    try:
+        return target is not None and toolchain_digest(str(row["version"]), target) == row["digest"]
+    except NoSuchSbcl:
+        return False
+
+
 def prune(store: Store, everything: bool) -> list[Entry]:
     """Remove toolchains that no pin of this monolisp leads to (all, if `everything`), and what was built with them."""
-    versions = [] if everything else known_versions()
-    kept = {toolchain_digest(version, target) for version in versions for target in targets().values()}
+    kept = set() if everything else {str(row["digest"]) for row in listed(store) if _is_current(row)}
     doomed = [entry for entry in store.entries(KIND) if entry.digest not in kept]
     if everything:
         doomed += [entry for kind in _MADE_WITH for entry in store.entries(kind)]

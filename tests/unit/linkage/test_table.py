@@ -69,7 +69,7 @@ class Read:
             self.labels[match[1]] = meant(match[2])
         elif match := self._take(rf"const char (\w+)\[\] = {STRING};"):
             self.texts[match[1]] = meant(match[2])
-        elif match := self._take(r"const size_t (\w+) = (\d+);"):
+        elif match := self._take(r"const (?:size_t|int) (\w+) = (\d+);"):
             self.counts[match[1]] = int(match[2])
         elif self._take(r"const struct monolisp_symbol monolisp_symbols\[\] = \{"):
             while match := self._take(rf"\{{{STRING}, (\w+)\}},"):
