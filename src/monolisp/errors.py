@@ -131,7 +131,21 @@ class NoSuchSbcl(MonolispError):
     exit_code = Exit.USAGE
     what = "there is no pin for SBCL {version}"
     why = "pinned versions: {known}"
-    todo = "{suggestion}; or `monolisp toolchain new {version} --from FILE|DIR|URL` pins another (docs/sbcl-versions.md)"
+    todo = "{suggestion}; or pin it: `monolisp toolchain new {version} --from FILE|DIR|URL` (docs/sbcl-versions.md)"
+
+
+class PinExists(MonolispError):
+    exit_code = Exit.USAGE
+    what = "SBCL {version} is pinned already"
+    why = "a version has one pin, so that its toolchain is the same for everyone"
+    todo = "build it with --sbcl {version}; a pin of your own is the file {path}, which may be removed"
+
+
+class NotSbcl(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{source} cannot be pinned"
+    why = "{reason}"
+    todo = "name an archive or checkout of SBCL's own source"
 
 
 # --- foreign libraries ---------------------------------------------------------------------------------------------

@@ -48,6 +48,18 @@ def run_toolchain_path(options: argparse.Namespace) -> int:
     return int(Exit.OK)
 
 
+def run_toolchain_new(options: argparse.Namespace) -> int:
+    from monolisp.toolchain.pinning import new_pin
+
+    progress = given.progress()
+    try:
+        path = new_pin(options.version, options.source, given.machine(options, progress))
+    finally:
+        progress.close()
+    print(f"{path}\nbuild with it: monolisp build --sbcl {options.version}")
+    return int(Exit.OK)
+
+
 def _wanted(options: argparse.Namespace) -> str:
     from monolisp.project import sbcl_spec
     from monolisp.toolchain.version import DEFAULT

@@ -10,7 +10,7 @@ from monolisp.errors import NoSuchFile, SourceUnavailable
 from monolisp.sources.debian import find_source
 from monolisp.sources.download import download_unpinned
 from monolisp.sources.fetch import FetchOptions, obtain
-from monolisp.sources.pin import DebianPlace, Pin, Place, PlaceFailed, UpstreamPlace
+from monolisp.sources.pin import DebianPlace, Pin, PlaceFailed, UpstreamPlace
 from monolisp.sources.unpack import unpack
 from monolisp.store import sha256_file
 from monolisp.toolchain.machine import Machine
@@ -31,12 +31,13 @@ def skeleton(source: str, machine: Machine) -> str:
         return recipe_text(place, work / "source")
 
 
-def _found(source: str, work: Path, machine: Machine) -> tuple[Place, Path]:
+def _found(source: str, work: Path, machine: Machine) -> tuple[UpstreamPlace | DebianPlace, Path]:
     if source.startswith("debian:"):
         package, _, suite = source.removeprefix("debian:").partition("/")
         (work / "apt").mkdir()
         try:
-            place: Place = find_source(package, suite or _SUITE, work / "apt", machine.runner, machine.environ)
+            place: UpstreamPlace | DebianPlace
+            place = find_source(package, suite or _SUITE, work / "apt", machine.runner, machine.environ)
         except PlaceFailed as error:
             raise SourceUnavailable(source=source, attempts=error.reason, file=package) from error
         pin = Pin(package, "0", "?", (place,))
@@ -54,7 +55,7 @@ def _found(source: str, work: Path, machine: Machine) -> tuple[Place, Path]:
     return UpstreamPlace(f"https://example.org/{path.name}", path.name, sha256_file(path), path.stat().st_size), path
 
 
-def recipe_text(place: Place, tree: Path) -> str:
+def recipe_text(place: UpstreamPlace | DebianPlace, tree: Path) -> str:
     """A recipe for the unpacked source `tree` of `place`; what a person must say is marked TODO."""
     found = _ARCHIVE.match(place.file)
     name = (place.package if isinstance(place, DebianPlace) else found["name"] if found else "TODO").lower()
@@ -81,7 +82,7 @@ def recipe_text(place: Place, tree: Path) -> str:
     return "\n".join(lines)
 
 
-def _place_lines(place: Place) -> list[str]:
+def _place_lines(place: UpstreamPlace | DebianPlace) -> list[str]:
     if isinstance(place, DebianPlace):
         first = [f'debian = "{place.package}"', f'version = "{place.version}"', f'suite = "{place.suite}"']
         first.append(f'file = "{place.file}"')

@@ -124,7 +124,8 @@ def _receive(
             raise PlaceFailed(f"too slow: {received} bytes arrived in {now - begin:.0f} seconds")
         if now - noted > _SECONDS_BETWEEN_NOTES:
             noted = now
-            progress.note(f"{place.file}: {_megabytes(received)}" + (f" of {_megabytes(place.size)}" if place.size else ""))
+            total = f" of {_megabytes(place.size)}" if place.size else ""
+            progress.note(f"{place.file}: {_megabytes(received)}{total}")
     # Without Content-Length a connection that was cut looks like one that ended: then the pinned size decides.
     expected = place.size if promised is None else promised
     if received < expected:

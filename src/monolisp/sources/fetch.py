@@ -13,7 +13,7 @@ from monolisp.process import Runner
 from monolisp.progress import Progress
 from monolisp.sources import debian
 from monolisp.sources.download import Downloader, download
-from monolisp.sources.pin import DebianPlace, Pin, Place, PlaceFailed
+from monolisp.sources.pin import DebianPlace, LocalPlace, Pin, Place, PlaceFailed
 from monolisp.store import Store, sha256_file
 
 KIND = "sources"
@@ -61,6 +61,8 @@ class _Means:
             self.progress.note(f"fetching {place.file} ({place.size / 1e6:.1f} MB) with apt-get")
             debian.fetch_source(place, into, self.runner, self.environ)
             _verify(into / place.file, place, f"{place.file} of {place}")
+        elif isinstance(place, LocalPlace):
+            raise PlaceFailed("it is neither in the store nor in a directory that --source-dir names")
         else:
             self.download(place, into, self.progress)
 

@@ -45,7 +45,19 @@ class DebianPlace:
         return f"Debian source package {self.package} {self.version} ({self.suite})"
 
 
-Place = UpstreamPlace | DebianPlace
+@dataclass(frozen=True)
+class LocalPlace:
+    """An archive that somebody has as a file: in the store, or in the directory that --source-dir names."""
+
+    file: str
+    sha256: str
+    size: int
+
+    def __str__(self) -> str:
+        return f"the file {self.file}"
+
+
+Place = UpstreamPlace | DebianPlace | LocalPlace
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ _SHAPES = {
 }
 _PIN_KEYS = ("name", "version", "licence")
 _UPSTREAM_KEYS = ("url", "file", "sha256")
+_LOCAL_KEYS = ("file", "sha256")
 _DEBIAN_KEYS = ("debian", "version", "suite", "file", "sha256")
 
 
@@ -97,8 +110,8 @@ def parse_pin(table: Mapping[str, object], where: str) -> Pin:
     """The pin that a TOML table says: name, version, licence, and an array `place` of tables.
 
     A place has either `url` (and `file`, when the address does not end with it) or `debian`, `version`, `suite` and
-    `file`; and always `sha256` and, unless nobody says it of an address, `size`. `where` names the table for a person.
-    Raises BadPin with every fault.
+    `file`, or `file` alone; and always `sha256` and, unless nobody says it of an address, `size`. `where` names the
+    table for a person. Raises BadPin with every fault.
     """
     faults = _Faults([])
     values = faults.strings(table, _PIN_KEYS, "", extra=("place",))
@@ -116,8 +129,8 @@ def _place(table: object, label: str, faults: _Faults) -> Place | None:
     if not isinstance(table, Mapping):
         faults.say(f"{label}is no table")
         return None
-    if ("url" in table) == ("debian" in table):
-        faults.say(f"{label}needs either url or debian")
+    if ("url" in table and "debian" in table) or not {"url", "debian", "file"} & table.keys():
+        faults.say(f"{label}needs either url or debian, or file alone")
         return None
     size = table.get("size", 0 if "url" in table else None)
     if type(size) is not int or (size < 1 and "size" in table):
@@ -127,6 +140,9 @@ def _place(table: object, label: str, faults: _Faults) -> Place | None:
         given = {"file": str(table["url"]).rpartition("/")[2], **table}
         values = faults.strings(given, _UPSTREAM_KEYS, label, extra=("size",))
         return UpstreamPlace(values["url"], values["file"], values["sha256"], size)
+    if "debian" not in table:
+        values = faults.strings(table, _LOCAL_KEYS, label, extra=("size",))
+        return LocalPlace(values["file"], values["sha256"], size)
     values = faults.strings(table, _DEBIAN_KEYS, label, extra=("size",))
     return DebianPlace(values["debian"], values["version"], values["suite"], values["file"], values["sha256"], size)
 
