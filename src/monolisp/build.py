@@ -149,7 +149,7 @@ def _libraries_step(lock: Path, project: Project, target: Target, machine: Machi
 
     book = _cookbook(project)
     recipes = book.ordered([name for name in dict.fromkeys(names) if name in book.names])
-    digests = {recipe: library_at(recipe, book, target, machine.store.root).digest for recipe in recipes}
+    digests = {recipe: library_at(recipe, book, target, machine.store).digest for recipe in recipes}
     missing = [recipe for recipe, digest in digests.items() if not machine.store.has(KIND, digest)]
     if not missing:
         return ()

@@ -561,7 +561,7 @@ class DiskFull(MonolispError):
     exit_code = Exit.OUTPUT
     what = "no space left on the disk of {path}"
     why = "a toolchain takes about 1 GB while it is built and 0.2 GB afterwards, an executable about 40 MB"
-    todo = "make room, `monolisp toolchain prune`, or put the store elsewhere with MONOLISP_STORE=DIR"
+    todo = "make room, `monolisp store prune --keep 2GB`, or put the store elsewhere with MONOLISP_STORE=DIR"
 
 
 class StoreUnusable(MonolispError):
@@ -569,6 +569,69 @@ class StoreUnusable(MonolispError):
     what = "the store {path} cannot be used"
     why = "{reason}"
     todo = "name another place with MONOLISP_STORE=DIR"
+
+
+class StoreBusy(MonolispError):
+    exit_code = Exit.STORE
+    what = "the store {path} is in use"
+    why = "process {process} builds with it, and nothing is taken from under a build"
+    todo = "try again when that has ended"
+
+
+class NotAnExport(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} cannot be imported"
+    why = "{reason}"
+    todo = "name a file that `monolisp store export FILE` wrote; nothing of it was kept"
+
+
+class NoSuchEntry(MonolispError):
+    exit_code = Exit.USAGE
+    what = "the store has no entry {name}"
+    why = "an entry is named by its kind and the beginning of its digest, such as {example}"
+    todo = "`monolisp store info --json` and `monolisp toolchain list` show them"
+
+
+class RemoteExtraMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "remote stores cannot be used: the Python package {module} is not installed"
+    why = "they come with an extra of monolisp, which most people do not need"
+    todo = "pip install 'monolisp[remote]'"
+
+
+class BadKey(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the key {key} cannot be used"
+    why = "{reason}"
+    todo = "`monolisp store keygen FILE` makes a pair; the public key goes into monolisp.toml as store.keys"
+
+
+class NoKeys(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the remote store {url} cannot be used without a key to trust"
+    why = "what comes from it becomes part of every program: it is only believed when a key that you name has signed it"
+    todo = 'write the public key of whoever fills it into monolisp.toml: store.keys = ["RW…"]'
+
+
+class NoSignKey(MonolispError):
+    exit_code = Exit.USAGE
+    what = "--push needs a key to sign with"
+    why = "nobody would use what is not signed"
+    todo = "name the secret key: --sign-key FILE (`monolisp store keygen FILE` makes one)"
+
+
+class NoRemote(MonolispError):
+    exit_code = Exit.USAGE
+    what = "there is no remote store to push to"
+    why = "neither --remote nor store.remote in monolisp.toml names one"
+    todo = "name it: --remote s3://bucket/prefix or --remote file:///mnt/share"
+
+
+class PushFailed(MonolispError):
+    exit_code = Exit.STORE
+    what = "{kind} {digest} could not be put into {url}"
+    why = "{reason}"
+    todo = "try again: what is there already is left alone"
 
 
 class TemporaryUnusable(MonolispError):

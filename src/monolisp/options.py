@@ -12,10 +12,11 @@ from typing import Any
 
 from monolisp import __version__
 
-_WITHOUT_VALUE = ("--offline", "--help", "-h")
+_WITHOUT_VALUE = ("--offline", "--push", "--help", "-h")
 # The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
 BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
 BEFORE_SBCL |= {"--sbcl", "--features", "--with-feature", "--source-dir", "--offline"}
+BEFORE_SBCL |= {"--remote", "--push", "--sign-key"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
     _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
+    _store_parser(commands.add_parser("store", help="look after the store, and share what is in it"))
     doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
     doctor.set_defaults(run="look.run_doctor")
@@ -134,8 +136,40 @@ def _load_before(file: str) -> tuple[str, str]:
 
 
 def _fetch_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--offline", action="store_true", help="never use the network")
-    command.add_argument("--source-dir", metavar="DIR", help="take sources from DIR when they are there")
+    add = command.add_argument
+    add("--offline", action="store_true", help="never use the network")
+    add("--source-dir", metavar="DIR", help="take sources from DIR when they are there")
+    _remote_options(command)
+
+
+def _remote_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--remote", dest="store_remote", action="append", metavar="URL", help="ask this remote store before building")
+    add("--push", action="store_true", help="put what is built here into the remote store")
+    add("--sign-key", metavar="FILE", help="the secret key that signs what is pushed")
+
+
+def _store_parser(store: argparse.ArgumentParser) -> None:
+    actions = store.add_subparsers(metavar="ACTION", required=True)
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        parser = actions.add_parser(name, help=text)
+        parser.set_defaults(run=f"store.run_store_{name}", verbose=False, offline=False, source_dir=None)
+        return parser
+
+    for name, text in (("info", "what is in it, and how large"), ("verify", "read all of it, and say what is damaged")):
+        action(name, text).add_argument("--json", action="store_true", help="machine-readable")
+    prune = action("prune", "let go what was not used for longest")
+    prune.add_argument("--keep", required=True, metavar="SIZE", help="until at most this is left, such as 10GB")
+    for name, text in (("export", "write entries to a file"), ("push", "put entries into the remote store")):
+        parser = action(name, text)
+        if name == "export":
+            parser.add_argument("file", metavar="FILE", help="the archive to write")
+        parser.add_argument("entries", nargs="*", metavar="KIND/DIGEST", help="which (default: all that can be shared)")
+        if name == "push":
+            _remote_options(parser)
+    action("import", "take entries from a file").add_argument("file", metavar="FILE")
+    action("keygen", "make a pair of keys").add_argument("file", metavar="FILE", help="where the secret key goes")
 
 
 def _sbcl_parsers(commands: Any) -> None:

@@ -1,28 +1,25 @@
-"""The project: what is to be built and how, from the command line and monolisp.toml. Pure values."""
+"""The project: what is to be built and how, from the command line and the settings. Pure values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from monolisp.errors import (
     BadOption,
-    BadProjectFile,
     MixedInputs,
     NoSuchFile,
     NothingToBuild,
     NotUtf8,
     TwoSystems,
-    UnknownKey,
     Unreadable,
 )
+from monolisp.settings import Settings
 
-FILE = "monolisp.toml"
-VERSION_FILE = ".sbcl-version"
 # Between an archive and the library's name that it answers to.
 AS = " as "
 # Measured with SBCL 2.6.4: with less a program, or the building Lisp when it saves, dies before it can say why; a heap
@@ -30,41 +27,6 @@ AS = " as "
 _LEAST = {"--heap": "64MiB", "--build-heap": "64MiB", "--stack": "128KiB"}
 _MOST = "2TiB"
 Before = tuple[Literal["eval", "load"], str]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything monolisp.toml may say; its field names are the legal keys (with - for _). None: not said.
-
-    `sbcl_features` are features of SBCL itself, with a sign; `features` are added to *features*.
-
-    `heap`, `stack`, `build_heap` are sizes such as "4GiB"; `embed` are file patterns relative to the project file.
-    `libraries` are recipes, `archives` archives ("libfoo.a" or "libfoo.a as libfoo.so.1"), `absent` libraries to do
-    without, `recipes` directories of further recipes, `export` C symbols that the program looks up by name.
-    """
-
-    system: str | None = None
-    files: tuple[str, ...] | None = None
-    entry: str | None = None
-    output: str | None = None
-    sbcl: str | None = None
-    sbcl_features: tuple[str, ...] | None = None
-    targets: tuple[str, ...] | None = None
-    features: tuple[str, ...] | None = None
-    heap: str | None = None
-    stack: str | None = None
-    build_heap: str | None = None
-    embed: tuple[str, ...] | None = None
-    registries: tuple[str, ...] | None = None
-    quicklisp: str | None = None
-    debugger: bool | None = None
-    libraries: tuple[str, ...] | None = None
-    archives: tuple[str, ...] | None = None
-    include: tuple[str, ...] | None = None
-    recipes: tuple[str, ...] | None = None
-    absent: tuple[str, ...] | None = None
-    export: tuple[str, ...] | None = None
-    embed_ca: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -104,47 +66,6 @@ class Project:
         """Where the executable goes: where the user says, else where the program says (`told`), else by its name."""
         path = self.output or Path.cwd() / (told or self.default_name)
         return path.with_name(path.name + self.suffix)
-
-
-def read_settings(path: Path) -> Settings:
-    """The settings of a project file. Raises BadProjectFile, UnknownKey."""
-    import tomllib
-
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadProjectFile(file=path, reason=error) from error
-    return parse_settings(table, str(path))
-
-
-def parse_settings(table: Mapping[str, Any], file: str) -> Settings:
-    known = {field.name.replace("_", "-"): field for field in fields(Settings)}
-    said: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in known:
-            near = _near(key, known)
-            suggestion = f"did you mean {near[0]}?" if near else "remove it"
-            raise UnknownKey(file=file, key=key, known=", ".join(known), suggestion=suggestion)
-        said[known[key].name] = _checked(key, value, str(known[key].type), file)
-    return Settings(**said)
-
-
-def _checked(key: str, value: Any, wanted: str, file: str) -> Any:
-    """`wanted` is the annotation of the field: str, bool or a tuple of str."""
-    if wanted.startswith("tuple"):
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise BadProjectFile(file=file, reason=f'{key} must be a list of strings, such as ["…"]')
-    expected = bool if wanted.startswith("bool") else str
-    if not isinstance(value, expected):
-        raise BadProjectFile(file=file, reason=f"{key} must be a {'true or false' if expected is bool else 'string'}")
-    return value
-
-
-def merged(stronger: Settings, weaker: Settings) -> Settings:
-    """What the command line says, else what the file says."""
-    said = {field.name: getattr(stronger, field.name) for field in fields(Settings)}
-    return replace(weaker, **{name: value for name, value in said.items() if value is not None})
 
 
 def checked_size(option: str, text: str) -> str:
@@ -224,16 +145,6 @@ def sbcl_spec(settings: Settings) -> str | None:
             reason = "a feature of SBCL itself is written with a sign, such as +sb-safepoint or -sb-thread"
             raise BadOption(option="--features", value=feature, reason=reason, command="build")
     return " ".join(filter(None, [settings.sbcl, *features])) or None
-
-
-def version_file(here: Path) -> str | None:
-    """The SBCL version that the nearest file .sbcl-version says, in the directory `here` or above it."""
-    for folder in (here, *here.parents):
-        path = folder / VERSION_FILE
-        if _is_file(path):
-            words = path.read_text(encoding="utf-8").split()
-            return words[0] if words else None
-    return None
 
 
 def foreign_settings(settings: Settings, here: Path) -> dict[str, Any]:

@@ -55,6 +55,14 @@ class TestParser:
             (["toolchain", "build"], "toolchain.run_toolchain_build"),
             (["toolchain", "path"], "toolchain.run_toolchain_path"),
             (["toolchain", "prune"], "toolchain.run_toolchain_prune"),
+            (["toolchain", "new", "2.6.5", "--from", "d"], "toolchain.run_toolchain_new"),
+            (["store", "info"], "store.run_store_info"),
+            (["store", "verify"], "store.run_store_verify"),
+            (["store", "prune", "--keep", "1GB"], "store.run_store_prune"),
+            (["store", "export", "f"], "store.run_store_export"),
+            (["store", "import", "f"], "store.run_store_import"),
+            (["store", "push"], "store.run_store_push"),
+            (["store", "keygen", "f"], "store.run_store_keygen"),
             (["library", "list"], "library.run_library_list"),
             (["library", "show", "gmp"], "library.run_library_show"),
             (["library", "build", "gmp"], "library.run_library_build"),
@@ -85,6 +93,14 @@ class TestParser:
             "toolchain.run_toolchain_build",
             "toolchain.run_toolchain_path",
             "toolchain.run_toolchain_prune",
+            "toolchain.run_toolchain_new",
+            "store.run_store_export",
+            "store.run_store_import",
+            "store.run_store_info",
+            "store.run_store_keygen",
+            "store.run_store_prune",
+            "store.run_store_push",
+            "store.run_store_verify",
             "library.run_library_list",
             "library.run_library_show",
             "library.run_library_build",
@@ -104,6 +120,7 @@ class TestParser:
             " --embed s/* --heap 1GiB --stack 2MiB --build-heap 4GiB --sbcl 2.6.4 --target t --debugger --always"
             " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i"
             " --recipes r --absent libx --export puts --embed-ca --update"
+            " --features +a,-b --with-feature c --remote u --push --sign-key k"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
@@ -122,6 +139,10 @@ class TestParser:
             "build_heap": "4GiB",
             "sbcl": "2.6.4",
             "targets": ["t"],
+            "sbcl_features": ["+a,-b", "+c"],
+            "store_remote": ["u"],
+            "push": True,
+            "sign_key": "k",
             "debugger": True,
             "libraries": ["openssl,zlib", "gmp"],
             "archives": ["a.a as liba.so.1", "b.a"],
@@ -408,6 +429,8 @@ class TestToolchains:
 
     def test_prune_removes_faces_of_toolchains_that_are_gone(self, store: Store) -> None:
         kept = toolchain_digest(DEFAULT, find_target(None))
+        facts = json.dumps({"version": DEFAULT, "target": find_target(None).triple, "zig": "0", "libc": "0"})
+        store.entry("toolchains", kept, lambda path, facts=facts: void((path / "toolchain.json").write_text(facts)))
         for name, toolchain in (("old", "0123"), ("new", kept)):
             facts = json.dumps({"toolchain": toolchain})
             store.entry("faces", name, lambda path, facts=facts: void((path / "face.json").write_text(facts)))

@@ -29,21 +29,18 @@ from monolisp.errors import (
 )
 from monolisp.project import (
     Project,
-    Settings,
     checked_size,
     embedded_files,
     installed_by_quicklisp,
     local_trees,
-    merged,
-    parse_settings,
-    read_settings,
     resolve_project,
     size_in_bytes,
 )
+from monolisp.settings import _key, Settings, merged, parse_settings, read_settings
 
 DOCS = Path(__file__).parents[2] / "docs/project-file.md"
 NOBODY = Path("/nonexistent/home")
-KEYS = [field.name.replace("_", "-") for field in fields(Settings)]
+KEYS = [_key(field.name) for field in fields(Settings)]
 
 
 def touch(*paths: Path) -> None:
@@ -106,7 +103,7 @@ class TestFile:
         with pytest.raises(UnknownKey) as caught:
             parse_settings({"zzz": 1}, "monolisp.toml")
         assert caught.value.todo_text == "remove it"
-        assert set(KEYS) <= set(re.findall(r"[\w-]+", caught.value.why_text))
+        assert set(KEYS) <= set(re.findall(r"[\w.-]+", caught.value.why_text))
 
     @pytest.mark.parametrize(
         ("key", "value", "said"),
@@ -597,7 +594,7 @@ class TestDocs:
     @pytest.fixture
     def rows(self) -> dict[str, str]:
         text = DOCS.read_text(encoding="utf-8")
-        return dict(re.findall(r"^\| `([\w-]+)` \|.*\| (.*) \|$", text, re.MULTILINE))
+        return dict(re.findall(r"^\| `([\w.-]+)` \|.*\| (.*) \|$", text, re.MULTILINE))
 
     def test_every_key_is_there(self, rows: dict[str, str]) -> None:
         assert list(rows) == KEYS

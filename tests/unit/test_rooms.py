@@ -18,6 +18,7 @@ ORDER = (
     "__init__",
     "errors",
     "target",
+    "settings",
     "emulator",
     "project",
     "lock",
@@ -28,6 +29,7 @@ ORDER = (
     "inputs",
     "elf",
     "sources",
+    "remote",
     "linkage",
     "toolchain",
     "libraries",
@@ -276,8 +278,8 @@ class TestDoors:
         assert elsewhere(NETWORK, "sources/download.py", "libraries/desk.py", OWN_PROGRAM) == []
 
     def test_clock(self) -> None:
-        """The store notes when an entry was used; nothing that is made depends on the time."""
-        assert elsewhere(CLOCK, "store.py") == []
+        """The store notes when an entry was used, and a person is told; nothing that is made depends on the time."""
+        assert elsewhere(CLOCK, "store", "cli/store.py") == []
 
     def test_chance(self) -> None:
         assert elsewhere(CHANCE) == []

@@ -139,18 +139,26 @@ class TestEntry:
         assert child.exitcode == -signal.SIGKILL
         assert len(leftovers(store)) == 1
         path = store.entry("kind", "digest", writing())
-        assert [item.name for item in path.iterdir()] == ["file"]
+        assert {item.name for item in path.iterdir()} == {"file", ".manifest"}
         assert leftovers(store) == []
 
-    def test_is_touched_once_a_day(self, store: Store) -> None:
+    def test_is_touched_once_an_hour(self, store: Store) -> None:
         path = store.entry("kind", "digest", writing())
-        hour, week = int(time.time()) - 3600, int(time.time()) - 7 * 86400
-        os.utime(path, (hour, hour))
+        minutes, week = int(time.time()) - 1800, int(time.time()) - 7 * 86400
+        os.utime(path, (minutes, minutes))
         store.entry("kind", "digest", writing())
-        assert path.stat().st_mtime == hour
+        assert path.stat().st_mtime == minutes
         os.utime(path, (week, week))
         store.entry("kind", "digest", writing())
         assert time.time() - path.stat().st_mtime < 60
+
+    def test_a_time_still_to_come_is_put_right(self, store: Store) -> None:
+        """A clock that was wrong must not keep an entry for ever."""
+        path = store.entry("kind", "digest", writing())
+        future = int(time.time()) + 10 * 365 * 86400
+        os.utime(path, (future, future))
+        store.entry("kind", "digest", writing())
+        assert abs(time.time() - path.stat().st_mtime) < 60
 
 
 class TestTogether:
@@ -312,11 +320,9 @@ class TestEntries:
             moment = {"old": 1000, "middle": 2000, "new": 3000}[name]
             os.utime(path, (moment, moment))
         entries = store.entries("kind")
-        assert [(entry.digest, entry.used, entry.size) for entry in entries] == [
-            ("new", 3000, 2),
-            ("middle", 2000, 0),
-            ("old", 1000, 1),
-        ]
+        assert [(entry.digest, entry.used) for entry in entries] == [("new", 3000), ("middle", 2000), ("old", 1000)]
+        manifest = entries[0].path / ".manifest"
+        assert entries[0].size == 2 + manifest.stat().st_size
 
     def test_none(self, store: Store) -> None:
         assert store.entries("kind") == []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from monolisp.cli import given
 from monolisp.errors import Exit, ToolchainRefused, ToolMissing
 from monolisp.process import become
-from monolisp.project import FILE
+from monolisp.settings import FILE
 
 if TYPE_CHECKING:
     from monolisp.face.face import Face, Surroundings

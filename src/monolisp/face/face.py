@@ -90,7 +90,9 @@ def ensure_face(toolchain: Toolchain, machine: Machine) -> Face:
         (directory / "bin").mkdir()
         _share(toolchain.build_runtime, directory / "bin" / "sbcl")
         _share(core / "sbcl.core", home / "sbcl.core")
-        (home / "contrib").symlink_to(Path("../../../..") / TOOLCHAINS / toolchain.path.name / "contrib")
+        near = toolchain.path.parents[1] == machine.store.root
+        above = Path("../../../..") if near else toolchain.path.parents[1]
+        (home / "contrib").symlink_to(above / TOOLCHAINS / toolchain.path.name / "contrib")
         (directory / "face.json").write_text(_facts(toolchain), encoding="utf-8")
         (directory / "clerk").write_text(_CLERK.format(*map(shlex.quote, (sys.executable, _PACKAGE))), encoding="utf-8")
         (directory / "clerk").chmod(0o755)
@@ -113,7 +115,7 @@ def face_at(path: Path) -> Face:
         facts = json.loads((path / "face.json").read_bytes())
     except OSError as error:
         raise NoFace(path=path, reason=error.strerror or error) from error
-    toolchain = path.parents[1] / TOOLCHAINS / facts["toolchain"]
+    toolchain = Path(facts["path"])
     return Face(path, Toolchain(toolchain, facts["toolchain"], facts["version"], find_target(facts["target"])))
 
 
@@ -123,6 +125,7 @@ def _core_digest(toolchain: Toolchain) -> str:
 
 def _facts(toolchain: Toolchain) -> str:
     facts = {"version": toolchain.version, "target": toolchain.target.triple, "toolchain": toolchain.digest}
+    facts["path"] = str(toolchain.path)
     return json.dumps(facts)
 
 

@@ -24,7 +24,7 @@ def ensure_libraries(names: Sequence[str], book: Cookbook, target: Target, machi
     Raises NoSuchRecipe, RecipeCycle, ToolMissing, LibraryFailed, RecipeYield and what fetching sources raises.
     """
     recipes = book.ordered(names)
-    libraries = {recipe.name: library_at(recipe, book, target, machine.store.root) for recipe in recipes}
+    libraries = {recipe.name: library_at(recipe, book, target, machine.store) for recipe in recipes}
     missing = [recipe for recipe in recipes if not machine.store.has(KIND, libraries[recipe.name].digest)]
     if missing:
         require_tools(missing, machine.path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monolisp.errors import BadRecipe
 from monolisp.libraries.recipe import Cookbook, Recipe
-from monolisp.store import digest_of
+from monolisp.store import Store, digest_of
 from monolisp.target import Target
 from monolisp.toolchain.zig import pin_text
 
@@ -65,9 +65,9 @@ def _text(path: Path, recipe: Recipe) -> str:
         raise BadRecipe(file=f"recipes/{recipe.name}.toml", reason=f"ours: {path.name}: {error}") from error
 
 
-def library_at(recipe: Recipe, book: Cookbook, target: Target, root: Path) -> Library:
-    """The library of `recipe` in the store at `root`, whether it is there or not."""
+def library_at(recipe: Recipe, book: Cookbook, target: Target, store: Store) -> Library:
+    """The library of `recipe` in the store, whether it is there or not."""
     digest = library_digest(recipe, book, target)
-    path = root / KIND / digest
+    path = store.path(KIND, digest)
     archives, first = (tuple(path / "lib" / name for name in names) for names in (recipe.archives, recipe.before_libc))
     return Library(recipe.name, recipe.version, digest, path, archives, first)

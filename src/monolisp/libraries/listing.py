@@ -35,7 +35,7 @@ def rows(book: Cookbook, target: Target, store: Store, names: Sequence[str] | No
     found = []
     for name in book.names if names is None else names:
         recipe = book.find(name)
-        library = library_at(recipe, book, target, store.root)
+        library = library_at(recipe, book, target, store)
         built = str(library.path) if store.has(KIND, library.digest) else None
         sources = tuple(map(str, recipe.source.places)) if recipe.source else ("comes with zig",)
         lists = (recipe.sonames, recipe.headers, recipe.packages, recipe.archives, recipe.depends, recipe.tools)

@@ -160,6 +160,8 @@ def configure(shop: Workshop) -> None:
 
 def headers(shop: Workshop) -> None:
     """What the compiler must know of libc's headers: the last steps of make-target-1.sh, which need no runtime."""
+    if shop.version.headers:
+        shop.run("headers", ["make", "-C", "src/runtime", *shop.version.headers])
     shop.run("headers", ["make", "-C", "tools-for-build", "-I../src/runtime", "LDLIBS=", "grovel-headers"])
     shop.run("headers", ["sh", "-c", "tools-for-build/grovel-headers > output/stuff-groveled-from-headers.lisp"])
 

@@ -126,6 +126,7 @@ def pin_text(version: str, archive: Path, url: str | None, tree: Path) -> str:
         f"cflags = {_list(pattern['cflags'])}",
         f"weaken = {_list([name for name in pattern['weaken'] if _defines(runtime, name)])}",
         f"linking = {_quoted(linking_of(runtime))}",
+        *(['headers = ["sbcl.h"]'] if _makes_header(tree / "src" / "runtime" / "GNUmakefile") else []),
         "",
         "[without]",
         *(f"{_quoted(name)} = {_quoted(why)}" for name, why in pattern["without"].items()),
@@ -151,6 +152,11 @@ def linking_of(runtime: Mapping[str, str]) -> Linking:
     vector that the function which links them is given."""
     told = re.search(r"\bos_link_runtime\(lispobj \w+, *lispobj \w+\)", runtime.get("os-common.c", ""))
     return Linking.PRELINKED if told else Linking.LOOKUP
+
+
+def _makes_header(makefile: Path) -> bool:
+    """Before 2.4 the runtime's makefile made sbcl.h; now SBCL's compiler does."""
+    return makefile.is_file() and bool(re.search(r"^sbcl\.h:", makefile.read_text("utf-8", "replace"), re.MULTILINE))
 
 
 def _defines(runtime: Mapping[str, str], name: str) -> bool:

@@ -36,8 +36,9 @@ class SbclVersion:
     """What is particular to one SBCL version.
 
     `options` go to make-config.sh, `cflags` to every C compilation, `weaken` are functions of its runtime that
-    our C files replace, `linking` is how its cores are linked, `without` the contribs that are not built, and `stages`
-    says how many seconds each stage takes, measured on two cores.
+    our C files replace, `linking` is how its cores are linked, `headers` are those that the runtime's makefile has to
+    make first, `without` the contribs that are not built, and `stages` says how many seconds each stage takes,
+    measured on two cores.
     """
 
     version: str
@@ -46,6 +47,7 @@ class SbclVersion:
     cflags: Sequence[str]
     weaken: Sequence[str]
     linking: Linking
+    headers: Sequence[str]
     without: Mapping[str, str]
     stages: Mapping[str, float]
 
@@ -108,6 +110,7 @@ def find_version(spec: str) -> SbclVersion:
         cflags=facts["cflags"],
         weaken=facts["weaken"],
         linking=Linking(facts["linking"]),
+        headers=facts.get("headers", ()),
         without=facts["without"],
         stages=facts["stages"],
     )

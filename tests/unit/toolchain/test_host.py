@@ -125,7 +125,7 @@ def test_debians_package_when_there_is_none(tmp_path: Path, store: Store) -> Non
     assert lisp.argv[:3] == (str(root / "root/usr/bin/sbcl"), "--core", str(root / "root/usr/lib/sbcl/sbcl.core"))
     assert lisp.package == "sbcl_2%3a2.2.9-1_amd64.deb"
     assert json.loads((root / "host.json").read_text())["sha256"] == lisp.sha256 and len(lisp.sha256) == 64
-    assert sorted(path.name for path in root.iterdir()) == ["host.json", "root"]
+    assert sorted(path.name for path in root.iterdir()) == [".manifest", "host.json", "root"]
     begun = len(world.commands)
     assert find_host_lisp(store, FetchOptions(offline=True), world, str(world.bin)) == lisp
     assert world.programs[begun:] == ["sbcl"], "the second time nothing is fetched"

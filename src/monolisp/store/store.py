@@ -1,13 +1,13 @@
-"""The store: what was fetched or built once, addressed by the hash of all that went into it.
+"""Entries: directories `KIND/DIGEST`, made once and kept.
 
-An entry is a directory `KIND/DIGEST`. It is made in a sibling directory under a lock and renamed when complete, so
-that a process killed at any moment leaves nothing that another would use.
+An entry is made in a sibling directory under a lock and renamed when complete, so that a process killed at any moment
+leaves nothing that another would use. What is damaged later is seen (manifest.py) and made again. Read-only stores of
+others may lie under a store, and a remote one behind it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from monolisp.errors import DiskFull, StoreUnusable
+from monolisp.store.files import locked, remove_tree, tree_size
+from monolisp.store.manifest import fault, write_manifest
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache made by monolisp.\n"
 
@@ -26,18 +29,6 @@ def digest_of(inputs: object) -> str:
     """The name of whatever is made from `inputs` (anything JSON can say): 32 hexadecimal digits of sha256."""
     text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def has_no_room(directory: Path) -> bool:
-    """Whether the disk of `directory` has no room for another megabyte: SBCL does not say why it could not write."""
-    room = os.statvfs(directory)
-    return room.f_bavail * room.f_frsize < 1 << 20
-
-
-def sha256_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal; memory does not grow with the file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -51,9 +42,29 @@ class Entry:
     used: float
 
 
+class Tier(Protocol):
+    """Another store behind this one: whoever lacks an entry asks it first, and offers it what was made."""
+
+    def fetch(self, kind: str, digest: str, into: Path) -> bool:
+        """Fill the empty directory `into` with the entry; whether it is there and what it should be."""
+        ...
+
+    def offer(self, kind: str, digest: str, entry: Path) -> None: ...
+
+
+def _silent(_: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Store:
+    """The store below `root`, over the stores `shared`, which are only read. `tell` is given what a person should know:
+    that something is waited for, or damaged."""
+
     root: Path
+    shared: tuple[Path, ...] = ()
+    tier: Tier | None = None
+    tell: Callable[[str], None] = _silent
 
     def prepare(self) -> Store:
         """Make the store's directory. Raises StoreUnusable."""
@@ -67,7 +78,9 @@ class Store:
         return self
 
     def path(self, kind: str, digest: str) -> Path:
-        return self.root / kind / digest
+        """Where an entry is, or would be: in a shared store, if it is only there."""
+        places = [root / kind / digest for root in (self.root, *self.shared)]
+        return next((place for place in places if place.is_dir()), places[0])
 
     def has(self, kind: str, digest: str) -> bool:
         return self.path(kind, digest).is_dir()
@@ -83,14 +96,54 @@ class Store:
 
     def entry(self, kind: str, digest: str, make: Callable[[Path], None]) -> Path:
         """The entry, made by `make(directory)` when it is not there. Whoever comes second waits and finds it."""
-        final = self.path(kind, digest)
-        if final.is_dir():
-            self.note_use(final)
-            return final
+        found = self._intact(kind, digest)
+        if found is not None:
+            return found
+        final = self.root / kind / digest
         with self.lock(f"{kind}-{digest}"):
-            if not final.is_dir():
+            found = self._intact(kind, digest)
+            if found is not None:
+                return found
+            self._set_aside(final)
+            if self.tier is None or not self._fetch(final, self.tier):
                 self._make(final, make)
+                if self.tier is not None:
+                    self.tier.offer(kind, digest, final)
         return final
+
+    def _intact(self, kind: str, digest: str) -> Path | None:
+        """Where the entry is, as far as it looks as it was made."""
+        for root in (self.root, *self.shared):
+            place = root / kind / digest
+            if place.is_dir():
+                reason = fault(place)
+                if reason is None:
+                    self.note_use(place)
+                    return place
+                self.tell(f"{place} is damaged ({reason}); it is made again")
+        return None
+
+    def _set_aside(self, damaged: Path) -> None:
+        """Renamed first, so that no half of it is ever found under its name."""
+        with _blaming(self.root):
+            doomed = self.area("building") / f"removed-{damaged.parent.name}-{damaged.name}"
+            remove_tree(doomed)
+            with suppress(FileNotFoundError):
+                damaged.rename(doomed)
+            remove_tree(doomed)
+
+    def _fetch(self, final: Path, tier: Tier) -> bool:
+        fetched = False
+
+        def fetch(directory: Path) -> None:
+            nonlocal fetched
+            fetched = tier.fetch(final.parent.name, final.name, directory)
+            if not fetched:
+                raise _NotThere
+
+        with suppress(_NotThere):
+            self._make(final, fetch)
+        return fetched
 
     def _make(self, final: Path, make: Callable[[Path], None]) -> None:
         building = self.root / "building" / f"{final.parent.name}-{final.name}"
@@ -100,6 +153,7 @@ class Store:
                 building.mkdir(parents=True)
             make(building)
             with _blaming(self.root):
+                write_manifest(building)
                 final.parent.mkdir(parents=True, exist_ok=True)
                 building.rename(final)
         except OSError as error:
@@ -132,14 +186,21 @@ class Store:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Held by one process at a time; the kernel frees it when its holder dies."""
-        from filelock import FileLock
+        """Held by one process at a time; the kernel frees it when its holder dies. Who has to wait is told for whom."""
+        from filelock import FileLock, Timeout
 
         locks = self.area("locks")
-        lock = FileLock(locks / f"{name}.lock")
+        lock, owner = FileLock(locks / f"{name}.lock"), locks / f"{name}.owner"
         try:
-            lock.acquire()
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                with suppress(OSError):
+                    self.tell(f"waiting for process {owner.read_text(encoding='utf-8')}, which makes {name}")
+                lock.acquire()
+            owner.write_text(str(os.getpid()), encoding="utf-8")
         except OSError as error:
+            lock.release()
             raise StoreUnusable(path=lock.lock_file, reason=error.strerror or error) from error
         try:
             yield
@@ -154,19 +215,20 @@ class Store:
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def remove(self, entry: Entry) -> None:
-        """Forget an entry: renamed first, so that no half of it is ever found under its name."""
+        """Forget an entry."""
         with self.lock(f"{entry.kind}-{entry.digest}"):
-            doomed = self.area("building") / f"removed-{entry.kind}-{entry.digest}"
-            remove_tree(doomed)
-            with suppress(FileNotFoundError):
-                entry.path.rename(doomed)
-            remove_tree(doomed)
+            self._set_aside(entry.path)
 
     @staticmethod
     def note_use(path: Path) -> None:
-        """Remember that an entry was used, at most once a day: pruning goes by it."""
-        if time.time() - path.stat().st_mtime > 86400 and os.access(path, os.W_OK):
+        """Remember that an entry was used, at most once an hour: pruning goes by it. A time that is still to come was
+        set by a clock that was wrong."""
+        if not 0 <= time.time() - path.stat().st_mtime <= 3600 and os.access(path, os.W_OK):
             os.utime(path)
+
+
+class _NotThere(Exception):
+    """A tier does not have an entry."""
 
 
 @contextmanager
@@ -178,26 +240,3 @@ def _blaming(store: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise StoreUnusable(path=error.filename or store, reason=error.strerror or error) from error
-
-
-@contextmanager
-def locked(path: Path, how: int = os.O_RDONLY | os.O_DIRECTORY, wait: bool = False) -> Iterator[None]:
-    """Hold the kernel's lock on a file or directory, opened as `how` says. Raises BlockingIOError when someone else
-    holds it and it is not to be waited for."""
-    descriptor = os.open(path, how, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def tree_size(path: Path) -> int:
-    return sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
-
-
-def remove_tree(path: Path) -> None:
-    if path.exists():
-        from shutil import rmtree
-
-        rmtree(path)
