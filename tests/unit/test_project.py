@@ -36,7 +36,7 @@ from monolisp.project import (
     resolve_project,
     size_in_bytes,
 )
-from monolisp.settings import _key, Settings, merged, parse_settings, read_settings
+from monolisp.settings import Settings, _key, merged, parse_settings, read_settings
 
 DOCS = Path(__file__).parents[2] / "docs/project-file.md"
 NOBODY = Path("/nonexistent/home")

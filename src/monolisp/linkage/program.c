@@ -39,25 +39,27 @@ char *os_get_runtime_executable_path(void)
     return executed != NULL ? realpath(executed, NULL) : NULL;
 }
 
-/* Where calls of what nothing defines lead: to SBCL's own routine. On 64-bit ARM its first instruction overwrites the
-   return address of whoever called, so that a program which handles the error would not find its way back. */
-#if !defined(__x86_64__) && !defined(__aarch64__)
-extern void undefined_alien_function(void); /* elsewhere it is written in assembler */
-#endif
+/* Where calls of what nothing defines lead: to SBCL's own routine. */
+#if defined __x86_64__ || defined __aarch64__
 static uintptr_t undefined_function(void)
 {
-#if !defined(__x86_64__) && !defined(__aarch64__)
-    return (uintptr_t)undefined_alien_function;
-#else
     uintptr_t routine = (uintptr_t)get_asm_routine_by_name("UNDEFINED-ALIEN-TRAMP", NULL);
 #ifdef __aarch64__
+    /* Its first instruction overwrites the return address of whoever called, so that a program which handles the error
+       would not find its way back. */
     const uint32_t save_link = 0xF90007BE; /* str lr, [cfp, #8] */
     if (*(const uint32_t *)routine == save_link)
         routine += sizeof save_link;
 #endif
     return routine;
-#endif
 }
+#else
+extern void undefined_alien_function(void); /* in the runtime's assembler file */
+static uintptr_t undefined_function(void)
+{
+    return (uintptr_t)undefined_alien_function;
+}
+#endif
 
 /* Called once the core is mapped. The linker has filled the table; what nothing defines gets SBCL's own routine that
    raises an undefined-alien error. */

@@ -101,7 +101,7 @@ class Store:
             return found
         final = self.root / kind / digest
         with self.lock(f"{kind}-{digest}"):
-            found = self._intact(kind, digest)
+            found = self._intact(kind, digest, self.tell)
             if found is not None:
                 return found
             self._set_aside(final)
@@ -111,7 +111,7 @@ class Store:
                     self.tier.offer(kind, digest, final)
         return final
 
-    def _intact(self, kind: str, digest: str) -> Path | None:
+    def _intact(self, kind: str, digest: str, tell: Callable[[str], None] = _silent) -> Path | None:
         """Where the entry is, as far as it looks as it was made."""
         for root in (self.root, *self.shared):
             place = root / kind / digest
@@ -120,7 +120,7 @@ class Store:
                 if reason is None:
                     self.note_use(place)
                     return place
-                self.tell(f"{place} is damaged ({reason}); it is made again")
+                tell(f"{place} is damaged ({reason}); it is made again")
         return None
 
     def _set_aside(self, damaged: Path) -> None:

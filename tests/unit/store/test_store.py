@@ -433,3 +433,98 @@ class TestTrees:
         remove_tree(tmp_path / "none")
         remove_tree(tmp_path)
         assert not tmp_path.exists()
+
+
+class TestDamage:
+    def test_is_told_and_made_again(self, tmp_path: Path) -> None:
+        told: list[str] = []
+        store = Store(tmp_path / "store", tell=told.append).prepare()
+        path = store.entry("kind", "digest", writing("whole"))
+        (path / "file").write_text("half", encoding="utf-8")
+        again = store.entry("kind", "digest", writing("whole"))
+        assert (again / "file").read_text(encoding="utf-8") == "whole"
+        assert told == [f"{path} is damaged (file is not as it was made); it is made again"]
+        assert leftovers(store) == []
+
+
+class TestShared:
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> Store:
+        shared = Store(tmp_path / "shared").prepare()
+        shared.entry("kind", "digest", writing("theirs"))
+        return shared
+
+    def test_is_used_where_it_is(self, shared: Store, tmp_path: Path) -> None:
+        own = Store(tmp_path / "own", (shared.root,)).prepare()
+        assert own.has("kind", "digest")
+        theirs = shared.path("kind", "digest")
+        assert own.path("kind", "digest") == theirs
+        assert own.entry("kind", "digest", writing("ours")) == theirs
+        assert not (own.root / "kind").exists()
+
+    def test_what_it_lacks_is_made_in_ones_own(self, shared: Store, tmp_path: Path) -> None:
+        own = Store(tmp_path / "own", (shared.root,)).prepare()
+        assert own.entry("kind", "other", writing("ours")) == own.root / "kind" / "other"
+        assert not shared.has("kind", "other")
+
+    def test_what_is_damaged_there_is_made_in_ones_own(self, shared: Store, tmp_path: Path) -> None:
+        (shared.path("kind", "digest") / "file").unlink()
+        own = Store(tmp_path / "own", (shared.root,)).prepare()
+        path = own.entry("kind", "digest", writing("ours"))
+        assert (path, (path / "file").read_text(encoding="utf-8")) == (own.root / "kind" / "digest", "ours")
+
+
+class TestTier:
+    class Shelf:
+        """A tier that has what was offered to it, or nothing, or half."""
+
+        def __init__(self, has: bool, half: bool = False) -> None:
+            self.has, self.half, self.offered = has, half, []  # type: ignore[var-annotated]
+
+        def fetch(self, kind: str, digest: str, into: Path) -> bool:
+            if self.has or self.half:
+                (into / "file").write_text("from the shelf", encoding="utf-8")
+            return self.has
+
+        def offer(self, kind: str, digest: str, entry: Path) -> None:
+            self.offered.append((kind, digest, entry))
+
+    def test_is_asked_first(self, tmp_path: Path) -> None:
+        shelf = self.Shelf(True)
+        path = Store(tmp_path / "store", tier=shelf).prepare().entry("kind", "digest", writing("made"))
+        assert (path / "file").read_text(encoding="utf-8") == "from the shelf"
+        assert shelf.offered == []
+
+    @pytest.mark.parametrize("half", [False, True])
+    def test_what_it_lacks_is_made_and_offered(self, half: bool, tmp_path: Path) -> None:
+        shelf = self.Shelf(False, half)
+        store = Store(tmp_path / "store", tier=shelf).prepare()
+        path = store.entry("kind", "digest", writing("made"))
+        assert (path / "file").read_text(encoding="utf-8") == "made"
+        assert shelf.offered == [("kind", "digest", path)]
+        assert leftovers(store) == []
+
+
+def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
+    """Two processes want the same: one makes it, the other says that it waits, and finds it."""
+    import threading
+    import time
+
+    told: list[str] = []
+    made: list[str] = []
+    begun = threading.Event()
+
+    def slow(folder: Path) -> None:
+        begun.set()
+        time.sleep(0.5)
+        made.append("slow")
+        (folder / "file").touch()
+
+    first = threading.Thread(target=lambda: Store(tmp_path / "store").prepare().entry("kind", "digest", slow))
+    first.start()
+    begun.wait(5)
+    second = Store(tmp_path / "store", tell=told.append).prepare()
+    second.entry("kind", "digest", lambda folder: made.append("twice"))
+    first.join(5)
+    assert made == ["slow"]
+    assert told == [f"waiting for process {os.getpid()}, which makes kind-digest"]
