@@ -592,6 +592,62 @@ class NoSuchEntry(MonolispError):
     todo = "`monolisp store info --json` and `monolisp toolchain list` show them"
 
 
+class NoMatrix(MonolispError):
+    exit_code = Exit.INPUT
+    what = "there is no matrix in {file}"
+    why = "{reason}"
+    todo = "write a table [matrix] into monolisp.toml, or name a TOML file that is one (docs/matrix.md)"
+
+
+class BadMatrix(MonolispError):
+    exit_code = Exit.INPUT
+    what = "the matrix in {file} cannot be used"
+    why = "{reason}"
+    todo = "correct it; docs/matrix.md shows every key"
+
+
+class ClusterExtraMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "a cluster cannot be used: the Python package distributed is not installed"
+    why = "Dask comes with an extra of monolisp, which most people do not need"
+    todo = "pip install 'monolisp[cluster]'"
+
+
+class SchedulerUnreachable(MonolispError):
+    exit_code = Exit.TOOL
+    what = "the scheduler {url} cannot be reached"
+    why = "{reason}"
+    todo = "start it (dask scheduler), and name the address that it prints: --scheduler tcp://HOST:8786"
+
+
+class ClusterNeedsRemote(MonolispError):
+    exit_code = Exit.USAGE
+    what = "a cluster needs a remote store that its workers can write to"
+    why = "the project's files, toolchains and executables go through it: the scheduler carries only command lines"
+    todo = "name it in monolisp.toml (store.remote, store.keys), and give --push --sign-key FILE, which workers can read"
+
+
+class OtherMonolisp(MonolispError):
+    exit_code = Exit.TOOL
+    what = "the worker on {machine} has another monolisp"
+    why = "another monolisp would make another program"
+    todo = "install the same monolisp on every worker"
+
+
+class RemoteLacks(MonolispError):
+    exit_code = Exit.STORE
+    what = "a worker did not find the project's files in the remote store"
+    why = "they were put there when the matrix began"
+    todo = "check that all workers reach the same remote store, and trust the key that signs"
+
+
+class StepLost(MonolispError):
+    exit_code = Exit.TOOL
+    what = "a step was lost in the cluster"
+    why = "{reason}"
+    todo = "look at the workers' own logs, and start the matrix again: what is built is not built twice"
+
+
 class RemoteExtraMissing(MonolispError):
     exit_code = Exit.TOOL
     what = "remote stores cannot be used: the Python package {module} is not installed"

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
     _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
+    _matrix_parser(commands.add_parser("matrix", help="build programs for several targets and SBCL versions"))
     _store_parser(commands.add_parser("store", help="look after the store, and share what is in it"))
     doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
@@ -142,9 +143,22 @@ def _fetch_options(command: argparse.ArgumentParser) -> None:
     _remote_options(command)
 
 
+def _matrix_parser(matrix: argparse.ArgumentParser) -> None:
+    add = matrix.add_argument
+    add("file", nargs="?", metavar="FILE", help="a TOML file (default: the table [matrix] of monolisp.toml)")
+    add("-o", "--output", metavar="DIR", default="dist", help="where the executables go (default: dist)")
+    add("--workers", metavar="N", help="how many programs are built at a time (default: by processors and memory)")
+    add("--scheduler", metavar="URL", help="have a Dask cluster do the work: tcp://HOST:8786")
+    add("--dry-run", action="store_true", help="print the plan and do nothing")
+    add("--json", action="store_true", help="print the summary as JSON")
+    _fetch_options(matrix)
+    matrix.set_defaults(run="matrix.run_matrix", verbose=False)
+
+
 def _remote_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--remote", dest="store_remote", action="append", metavar="URL", help="ask this remote store before building")
+    add("--key", dest="store_keys", action="append", metavar="KEY", help="trust what this public key has signed")
     add("--push", action="store_true", help="put what is built here into the remote store")
     add("--sign-key", metavar="FILE", help="the secret key that signs what is pushed")
 

@@ -87,6 +87,8 @@ def _key(name: str) -> str:
 
 def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
+        if key == "matrix":
+            continue  # it is another command's: matrix/plan.py
         if key in _TABLES and isinstance(value, dict):
             yield from ((f"{key}.{name}", inner) for name, inner in value.items())
         else:

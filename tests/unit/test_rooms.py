@@ -38,6 +38,7 @@ ORDER = (
     "publish",
     "face",
     "build",
+    "matrix",
     "terminal",
     "options",
     "cli",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from monolisp.cli import open_closed_streams
+from monolisp.cli import given, open_closed_streams
 from monolisp.errors import Exit, MonolispError
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def _given() -> tuple[Face, Wishes, Machine]:
     environ = dict(os.environ)
     source_dir = Path(environ[SOURCE_DIR]) if SOURCE_DIR in environ else None
     offline = "MONOLISP_OFFLINE" in environ
-    machine = Machine(Store(face.store), run, PlainLines(sys.stderr), environ, offline, source_dir)
+    ours = Store(face.store, given.shared_stores(), None, _tell)
+    machine = Machine(ours, run, PlainLines(sys.stderr), environ, offline, source_dir)
     return face, read_wishes(environ.get(WISHES)), machine
 
 

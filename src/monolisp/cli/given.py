@@ -55,9 +55,14 @@ def machine(options: argparse.Namespace, progress: Progress) -> Machine:
 
     source_dir = Path(options.source_dir).absolute() if options.source_dir else None
     told = settings(options)
-    tier = None if options.offline else remote(told, options, progress.note)
-    ours = Store(store_root(), shared_stores(told.store_shared or ()), tier, progress.note).prepare()
+    tier = None if options.offline else remote(told, options, tell)
+    ours = Store(store_root(), shared_stores(told.store_shared or ()), tier, tell).prepare()
     return Machine(ours, run, progress, dict(os.environ), options.offline, source_dir, options.verbose)
+
+
+def tell(text: str) -> None:
+    """What a person should know while something is built."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def remote(told: Settings, options: argparse.Namespace, tell: Callable[[str], None]) -> RemoteTier | None:

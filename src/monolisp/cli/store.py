@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,10 +15,6 @@ from monolisp.errors import BadOption, Exit, NoRemote, NoSignKey, NoSuchEntry, N
 
 if TYPE_CHECKING:
     from monolisp.store import Entry
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _megabytes(size: int) -> str:
@@ -66,7 +61,7 @@ def run_store_verify(options: argparse.Namespace) -> int:
             found.append(damage)
         if time.monotonic() - noted > 2:
             noted = time.monotonic()
-            _tell(f"{_megabytes(done)} of {_megabytes(total)}")
+            given.tell(f"{_megabytes(done)} of {_megabytes(total)}")
     for damage in found:
         store.remove(damage.entry)
     if options.json:
@@ -99,7 +94,7 @@ def run_store_export(options: argparse.Namespace) -> int:
     output = Path(options.file)
     if not output.absolute().parent.is_dir():
         raise NoSuchFile(file=output, reason="there is no such directory to write it in")
-    export(entries, output.absolute(), _tell)
+    export(entries, output.absolute(), given.tell)
     print(f"{output}: {len(entries)} entries, {_megabytes(output.stat().st_size)}")
     return int(Exit.OK)
 
@@ -107,7 +102,7 @@ def run_store_export(options: argparse.Namespace) -> int:
 def run_store_import(options: argparse.Namespace) -> int:
     from monolisp.remote.exchange import import_file
 
-    taken = import_file(Path(options.file), given.store(), _tell)
+    taken = import_file(Path(options.file), given.store(), given.tell)
     print(f"{len(taken)} entries imported")
     return int(Exit.OK)
 
@@ -119,11 +114,11 @@ def run_store_push(options: argparse.Namespace) -> int:
         raise NoRemote
     if options.sign_key is None:
         raise NoSignKey
-    tier = given.remote(told, options, _tell)
+    tier = given.remote(told, options, given.tell)
     assert tier is not None
     count = 0
     for entry in _entries(options.entries):
-        _tell(f"{entry.kind}/{entry.digest} ({_megabytes(entry.size)})")
+        given.tell(f"{entry.kind}/{entry.digest} ({_megabytes(entry.size)})")
         count += tier.push(entry.kind, entry.digest, entry.path)
     print(f"{count} entries pushed to {told.store_remote[0]}")
     return int(Exit.OK)
