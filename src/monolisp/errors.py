@@ -624,7 +624,7 @@ class ClusterNeedsRemote(MonolispError):
     exit_code = Exit.USAGE
     what = "a cluster needs a remote store that its workers can write to"
     why = "the project's files, toolchains and executables go through it: the scheduler carries only command lines"
-    todo = "name it in monolisp.toml (store.remote, store.keys), and give --push --sign-key FILE, which workers can read"
+    todo = "name it in monolisp.toml (store.remote, store.keys), and give --push --sign-key FILE"
 
 
 class OtherMonolisp(MonolispError):

@@ -118,7 +118,10 @@ def _read(system: Any, path: str) -> bytes | None:
     try:
         with system.open(path, "rb") as stream:
             content: bytes = stream.read(_MOST_RECORD + 1)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        # Over HTTP fsspec says so of a server that is gone, too.
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from error
         return None
     if len(content) > _MOST_RECORD:
         raise ValueError("a record of it is absurdly long")
