@@ -609,7 +609,7 @@ class BadMatrix(MonolispError):
 class ClusterExtraMissing(MonolispError):
     exit_code = Exit.TOOL
     what = "a cluster cannot be used: the Python package distributed is not installed"
-    why = "Dask comes with an extra of monolisp, which most people do not need"
+    why = "it comes with an extra of monolisp, which most people do not need"
     todo = "pip install 'monolisp[cluster]'"
 
 
