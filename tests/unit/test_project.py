@@ -161,7 +161,7 @@ class TestFile:
             assert str(error)
             return
         for key, value in table.items():
-            kept = getattr(found, key.replace("-", "_"))
+            kept = getattr(found, key.replace("-", "_").replace(".", "_"))
             assert kept == (tuple(value) if isinstance(value, list) else value)
 
 
