@@ -179,6 +179,7 @@ def test_from_a_warm_remote_store_to_a_running_hello(
     seconds = time.monotonic() - begin
     record_property("seconds", seconds)
     assert seconds < 15
+    assert "0 entries pushed" in push(url).out
 
 
 def test_keys_are_needed(monolisp: Monolisp, tmp_path: Path) -> None:

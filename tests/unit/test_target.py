@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -80,3 +81,10 @@ def test_what_is_only_told_changes_no_digest() -> None:
     told = replace(find_target(X86), names=("other",), state=State.BUILDS, why="told", oci="linux/other")
     assert told.inputs == find_target(X86).inputs
     assert replace(find_target(X86), page_size=65536).inputs != find_target(X86).inputs
+
+
+def test_the_table_in_the_docs_is_true() -> None:
+    text = (Path(module.__file__).parents[2] / "docs/targets.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    told = {row[0]: (tuple(row[1].split(", ")), row[2], row[5]) for row in rows[1:] if row[0][0] != "-"}
+    assert told == {target.triple: (target.names, str(target.state), target.oci) for target in targets().values()}

@@ -62,7 +62,7 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
     except MonolispError as error:
         print(error, file=sys.stderr)
         if getattr(options, "json", False):
-            print(json.dumps(_error_json(error)), flush=True)
+            print(json.dumps(error_json(error)), flush=True)
         return int(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted; nothing half-made was kept", file=sys.stderr)
@@ -80,6 +80,6 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
         return int(Exit.BUG)
 
 
-def _error_json(error: MonolispError) -> dict[str, object]:
+def error_json(error: MonolispError) -> dict[str, object]:
     said = {"what": error.what_text, "why": error.why_text, "try": error.todo_text}
     return {"schema": "monolisp-error-1", "error": error.name, "exit_code": int(error.exit_code), **said}

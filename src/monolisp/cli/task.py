@@ -3,13 +3,14 @@ store of the project."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.cli import given
+from monolisp.cli import error_json, given
 from monolisp.errors import MonolispError, OtherMonolisp, RemoteLacks
 from monolisp.options import parser
 
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
 
 def carry_out(job: Job) -> Answer:
     """Carry out one step; whatever goes wrong with it is part of the answer."""
-    from monolisp.matrix.cluster import Answer, error_text
+    from monolisp.matrix.cluster import Answer
+    from monolisp.matrix.run import Ended
 
     try:
         return _carried_out(job)
     except MonolispError as error:
-        told = {"error": error.name, "what": error.what_text, "why": error.why_text, "try": error.todo_text}
-        return Answer(int(error.exit_code), error_text(told), str(error), 0.0, None)
+        return Answer(Ended(int(error.exit_code), json.dumps(error_json(error)), 0.0))
 
 
 def _carried_out(job: Job) -> Answer:
     from monolisp.matrix.cluster import Answer
+    from monolisp.matrix.run import Ended
     from monolisp.matrix.tree import TREES, keep_executable, this_monolisp
     from monolisp.process import Command, run
 
@@ -47,7 +49,7 @@ def _carried_out(job: Job) -> Answer:
         done = run(Command(argv, dict(os.environ), cwd=project))
         made = output if job.makes_executable and done.returncode == 0 else None
         executable = keep_executable(made, store) if made else None
-    return Answer(done.returncode, done.text, done.text, done.seconds, executable)
+    return Answer(Ended(done.returncode, done.text, done.seconds), executable)
 
 
 def _store(job: Job) -> Store:

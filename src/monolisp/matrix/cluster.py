@@ -7,7 +7,6 @@ gives its steps to another.
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Sequence
@@ -42,11 +41,8 @@ class Job:
 class Answer:
     """What a worker says: how the step ended, and the digest of the executable, if there is one."""
 
-    code: int
-    out: str
-    err: str
-    seconds: float
-    executable: str | None
+    ended: Ended
+    executable: str | None = None
 
 
 class Cluster:
@@ -74,13 +70,13 @@ class Cluster:
             answer: Answer = future.result()
         except Exception as error:
             lost = StepLost(reason=str(error) or type(error).__name__)
-            return Ended(int(lost.exit_code), "", str(lost), 0.0)
+            return Ended(int(lost.exit_code), str(lost), 0.0)
         if answer.executable is not None and output is not None:
             entry = self._store.entry(EXECUTABLES, answer.executable, _not_there)
             beside = output.with_name(f".{output.name}.part")
             shutil.copy2(entry / "program", beside)
             beside.rename(output)
-        return Ended(answer.code, answer.out, answer.err, answer.seconds)
+        return answer.ended
 
     def stop(self) -> None:
         self._client.close()
@@ -100,8 +96,3 @@ def _connected(scheduler: str) -> Any:
         return distributed.Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise SchedulerUnreachable(url=scheduler, reason=str(error) or "no answer") from error
-
-
-def error_text(error: dict[str, str]) -> str:
-    """An error of a worker's own, as monolisp prints it for --json."""
-    return json.dumps({"schema": "monolisp-error-1", **error})

@@ -45,7 +45,7 @@ class Local:
     def _command(self, arguments: Sequence[str]) -> Ended:
         argv = [sys.executable, "-m", "monolisp", *arguments]
         done = self._together(Command(argv, self._environ, cwd=self._cwd))
-        return Ended(done.returncode, done.text, done.text, done.seconds)
+        return Ended(done.returncode, done.text, done.seconds)
 
     def stop(self) -> None:
         self._together.stop()

@@ -61,7 +61,7 @@ def parse_matrix(table: Mapping[str, Any], file: str) -> Matrix:
     `exclude` (tables with program, target, sbcl). Raises BadMatrix with every fault."""
     faults = _strange(table, _KEYS, "")
     programs = [_program(row, faults) for row in _list(table, "programs", faults) or [""]]
-    targets = [_known(find_target, str(name), faults) for name in _list(table, "targets", faults) or [None]]
+    targets = [_target(name, faults) for name in _list(table, "targets", faults) or [None]]
     versions = [_version(str(spec), faults) for spec in _list(table, "sbcl", faults) or [DEFAULT]]
     excluded = [_excluded(row, faults) for row in _list(table, "exclude", faults)]
     names = [program.name for program in programs]
@@ -119,12 +119,13 @@ def _program(row: Any, faults: list[str]) -> Program:
     return Program(str(row.get("name", stem)), inputs, tuple(options))
 
 
-def _known(find: Any, name: str, faults: list[str]) -> str:
+def _target(name: Any, faults: list[str]) -> str:
+    """The triple of a target; of this machine's without a name."""
     try:
-        return str(find(None if name == "None" else name).triple)
+        return find_target(None if name is None else str(name)).triple
     except MonolispError as error:
         faults.append(f"{error.what_text} ({error.todo_text})")
-        return name
+        return str(name)
 
 
 def _version(spec: str, faults: list[str]) -> str:
@@ -142,7 +143,7 @@ def _excluded(row: Any, faults: list[str]) -> dict[str, str]:
     faults += _strange(row, _EXCLUDE_KEYS, "exclude.")
     found = {key: str(value) for key, value in row.items() if key in _EXCLUDE_KEYS}
     if "target" in found:
-        found["target"] = _known(find_target, found["target"], faults)
+        found["target"] = _target(found["target"], faults)
     return found
 
 

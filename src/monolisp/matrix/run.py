@@ -39,11 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ended:
-    """A step that has ended: the exit code and what it printed on standard output and standard error."""
+    """A step that has ended: the exit code, and everything that it printed."""
 
     code: int
-    out: str
-    err: str
+    text: str
     seconds: float
 
 
@@ -102,7 +101,7 @@ def _sbcl(spec: str) -> list[str]:
 
 def outcome_of(cell: Cell, ended: Ended) -> Outcome:
     """What a build that ended came to."""
-    told = _last_json(ended.out)
+    told = _last_json(ended.text)
     if ended.code != 0 or told.get("schema") != "monolisp-build-1":
         return Outcome(cell, State.FAILED, seconds=ended.seconds, error=error_of(ended))
     return Outcome(cell, State.BUILT, int(str(told["size"])), str(told["sha256"]), ended.seconds)
@@ -110,10 +109,10 @@ def outcome_of(cell: Cell, ended: Ended) -> Outcome:
 
 def error_of(ended: Ended) -> dict[str, str]:
     """The error of a step that failed, in its own words, or else the end of what it printed."""
-    told = _last_json(ended.out)
+    told = _last_json(ended.text)
     if told.get("schema") == "monolisp-error-1":
         return {key: str(told[key]) for key in ("error", "what", "why", "try")}
-    said = ended.err.strip().splitlines()[-5:]
+    said = ended.text.strip().splitlines()[-5:]
     return {"error": "Failed", "what": f"it ended with {ended.code}", "why": "\n".join(said), "try": ""}
 
 

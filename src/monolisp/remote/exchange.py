@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monolisp.errors import BadArchive, NotAnExport, UnsafeArchive
-from monolisp.remote.pack import pack, unpack_entry
-from monolisp.sources.unpack import TIME
+from monolisp.remote.pack import add_file, pack, unpack_entry
 from monolisp.store import Entry, Store
 
 _INDEX = "monolisp-export.json"
@@ -36,21 +35,14 @@ def export(entries: Sequence[Entry], output: Path, tell: Callable[[str], None]) 
                 name = f"{entry.kind}/{entry.digest}"
                 archive = Path(folder, str(number))
                 sizes[name] = pack(entry.path, archive)
-                _add(tar, archive, f"{name}.tar.zst")
+                add_file(tar, archive, f"{name}.tar.zst")
                 archive.unlink()
             index = Path(folder, _INDEX)
             index.write_text(json.dumps({"format": 1, "entries": sizes}, sort_keys=True) + "\n", encoding="utf-8")
-            _add(tar, index, _INDEX)
+            add_file(tar, index, _INDEX)
         beside.rename(output)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode = file.stat().st_size, TIME, 0o644
-    with file.open("rb") as stream:
-        tar.addfile(info, stream)
 
 
 def import_file(file: Path, store: Store, tell: Callable[[str], None]) -> list[str]:

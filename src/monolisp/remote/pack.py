@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from monolisp.sources.unpack import TIME, unpack
-from monolisp.store.manifest import NAME, faults
+from monolisp.store.manifest import NAME, faults, paths_in
 
 _LEVEL = 10
 _PIECE = 1 << 20
@@ -20,19 +18,8 @@ def pack(entry: Path, output: Path) -> int:
 
     plain = output.with_suffix(".tar")
     with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as tar:
-        for path in _members(entry):
-            info = tar.gettarinfo(entry / path, f"entry/{path}")
-            info.uid = info.gid = 0
-            info.uname = info.gname = ""
-            info.mtime, info.mode = TIME, 0o755 if info.mode & 0o111 else 0o644
-            # A hard link inside the entry is a file of its own.
-            info.type = tarfile.REGTYPE if info.islnk() else info.type
-            if info.isreg():
-                info.size = (entry / path).stat().st_size
-                with (entry / path).open("rb") as stream:
-                    tar.addfile(info, stream)
-            else:
-                tar.addfile(info)
+        for path in paths_in(entry):
+            add_file(tar, entry / path, f"entry/{path}")
     with plain.open("rb") as source, output.open("wb") as target:
         zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).copy_stream(
             source, target, size=plain.stat().st_size
@@ -42,12 +29,20 @@ def pack(entry: Path, output: Path) -> int:
     return size
 
 
-def _members(entry: Path) -> Iterator[str]:
-    found = []
-    for folder, names, files in os.walk(entry):
-        links = [name for name in names if Path(folder, name).is_symlink()]
-        found += [os.path.relpath(Path(folder, name), entry) for name in (*files, *links)]
-    return iter(sorted(found))
+def add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add a file or link as a member whose bytes depend on nothing but its name, its content, and whether it is a
+    program."""
+    info = tar.gettarinfo(path, name)
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime, info.mode = TIME, 0o755 if info.mode & 0o111 else 0o644
+    if info.islnk():  # another name of a file that is in it already: a file of its own
+        info.type, info.size = tarfile.REGTYPE, path.stat().st_size
+    if info.isreg():
+        with path.open("rb") as stream:
+            tar.addfile(info, stream)
+    else:
+        tar.addfile(info)
 
 
 def unpack_entry(archive: Path, size: int, into: Path) -> list[str]:

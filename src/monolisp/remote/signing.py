@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from monolisp.errors import BadKey, RemoteExtraMissing
 
@@ -35,16 +36,25 @@ def new_key(path: Path) -> str:
 
 def sign(content: bytes, key: Path) -> str:
     """The signature of `content` by the secret key in the file `key`. Raises BadKey."""
+    return str(bytes(_secret(key).sign(content, trusted_comment="monolisp")), "utf-8")
+
+
+def public_key(key: Path) -> str:
+    """The public key that belongs to the secret one in the file `key`. Raises BadKey."""
+    return str(_secret(key).get_public_key().to_base64(), "ascii")
+
+
+def _secret(key: Path) -> Any:
     minisign = _minisign()
     try:
         secret = minisign.SecretKey.from_file(key)
-        if secret.is_encrypted():
-            raise BadKey(key=key, reason="it is protected by a password; a machine that pushes needs one that is not")
-        return str(bytes(secret.sign(content, trusted_comment="monolisp")), "utf-8")
     except OSError as error:
         raise BadKey(key=key, reason=error.strerror or error) from error
     except (minisign.Error, ValueError) as error:
         raise BadKey(key=key, reason=error) from error
+    if secret.is_encrypted():
+        raise BadKey(key=key, reason="it is protected by a password; a machine that pushes needs one that is not")
+    return secret
 
 
 def check_keys(keys: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from monolisp.errors import BadArchive, PushFailed, UnsafeArchive
 from monolisp.remote.pack import pack, unpack_entry
 from monolisp.remote.place import Place, Unreachable
 from monolisp.remote.record import Record, parse_record, record_text
-from monolisp.remote.signing import is_signed, sign
-from monolisp.store import sha256_file
+from monolisp.remote.signing import is_signed, public_key, sign
+from monolisp.store import remove_tree, sha256_file
 
 # What holds no path of the machine that it was made on.
 SHARED = frozenset({"sources", "toolchains", "libraries", "programs", "drivers", "images", "trees", "executables"})
@@ -32,7 +32,8 @@ class RemoteTier:
         self, places: Sequence[Place], keys: Sequence[str], push: Path | None, tell: Callable[[str], None]
     ) -> None:
         self._places = list(places)
-        self._keys = tuple(keys)
+        # Whoever signs believes what is signed so.
+        self._keys = (*keys, *([public_key(push)] if push else []))
         self._push = push
         self._tell = tell
 
@@ -46,8 +47,8 @@ class RemoteTier:
             except (Unreachable, Distrusted) as error:
                 self._tell(f"warning: the remote store {place.url} is not used any more: {error}")
                 self._places.remove(place)
-                for left in into.iterdir():
-                    _remove(left)
+                remove_tree(into)
+                into.mkdir()
         return False
 
     def _fetched(self, place: Place, kind: str, digest: str, into: Path) -> bool:
@@ -128,12 +129,3 @@ def record_name(kind: str, digest: str) -> str:
 
 def archive_name(sha256: str) -> str:
     return f"archives/{sha256[:2]}/{sha256}.tar.zst"
-
-
-def _remove(path: Path) -> None:
-    from monolisp.store import remove_tree
-
-    if path.is_dir() and not path.is_symlink():
-        remove_tree(path)
-    else:
-        path.unlink()

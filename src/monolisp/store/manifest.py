@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +34,16 @@ Manifest = tuple[FileFacts, ...]
 
 def facts_of(directory: Path) -> Manifest:
     """What is in a directory, sorted by path; directories count only by what is in them."""
-    return tuple(_facts(directory, path) for path in _paths(directory))
+    return tuple(_facts(directory, path) for path in paths_in(directory) if path != NAME)
 
 
-def _paths(directory: Path) -> Iterator[str]:
+def paths_in(directory: Path) -> list[str]:
+    """Files and links in a directory, however deep, sorted."""
     found = []
     for folder, names, files in os.walk(directory):
         links = [name for name in names if Path(folder, name).is_symlink()]
         found += [os.path.relpath(Path(folder, name), directory) for name in (*files, *links)]
-    return (path for path in sorted(found) if path != NAME)
+    return sorted(found)
 
 
 def _facts(directory: Path, path: str) -> FileFacts:

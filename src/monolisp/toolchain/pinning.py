@@ -17,11 +17,13 @@ from pathlib import Path
 
 from monolisp.errors import BadOption, NoSuchFile, NotSbcl, PinExists, SourceUnavailable
 from monolisp.process import Command
+from monolisp.remote.pack import add_file
 from monolisp.sources.download import download_unpinned
 from monolisp.sources.fetch import KIND
 from monolisp.sources.pin import PlaceFailed, UpstreamPlace
-from monolisp.sources.unpack import TIME, unpack
+from monolisp.sources.unpack import unpack
 from monolisp.store import Store, sha256_file
+from monolisp.store.manifest import paths_in
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.version import Linking, known_versions, nearest_version, own_pins, version_text
 
@@ -89,18 +91,10 @@ def _pack_commit(version: str, repository: Path, packed: Path, machine: Machine)
 
 def _pack_tree(version: str, tree: Path, packed: Path) -> None:
     """A directory as an archive whose bytes depend on nothing but the files' names, contents and modes."""
-    paths = [path for path in sorted(tree.rglob("*")) if not set(path.relative_to(tree).parts[:1]) & set(_MADE)]
     with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as tar:
-        for path in paths:
-            info = tar.gettarinfo(path, f"sbcl-{version}/{path.relative_to(tree)}")
-            info.uid = info.gid = 0
-            info.uname = info.gname = ""
-            info.mtime, info.mode = TIME, 0o755 if info.mode & 0o111 else 0o644
-            if info.isreg():
-                with path.open("rb") as stream:
-                    tar.addfile(info, stream)
-            elif not info.isdir():
-                tar.addfile(info)
+        for path in paths_in(tree):
+            if path.partition("/")[0] not in _MADE:
+                add_file(tar, tree / path, f"sbcl-{version}/{path}")
 
 
 def _keep(archive: Path, store: Store) -> None:
