@@ -64,7 +64,7 @@ def test_the_command_of_this_distribution(release: str, family: str, command: st
     assert diagnosis.family == family
     assert not diagnosis.ok
     assert f"try: {command}\n" in render(diagnosis)
-    assert render(diagnosis).count("try") == 1
+    assert render(diagnosis).count("try: ") == 1
 
 
 @pytest.mark.parametrize("release", ["", "ID=plan9\n", "garbage", "ID=\n"])
