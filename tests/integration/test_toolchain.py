@@ -127,7 +127,8 @@ def test_the_pin_answers_what_configuration_would_find_out(sources: Path, toolch
     answered = features(shop)
     answers = re.compile(r"--with-(os-provides-|little-endian)")
     options = [option for option in version.options if not answers.match(option)]
-    options += ["--with-os-provides-dlopen", f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp"]
+    options += [*shop.target.options, "--with-os-provides-dlopen"]
+    options += [f"--arch={shop.target.sbcl_arch}", "--xc-host=host-lisp"]
     shop.run("configure", ["sh", "make-config.sh", *options])
     assert features(shop) == answered
 

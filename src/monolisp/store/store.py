@@ -42,6 +42,10 @@ class Entry:
     used: float
 
 
+# Seconds that are waited without a word.
+_MOMENT = 5.0
+
+
 class Tier(Protocol):
     """Another store behind this one: whoever lacks an entry asks it first, and offers it what was made."""
 
@@ -186,14 +190,15 @@ class Store:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Held by one process at a time; the kernel frees it when its holder dies. Who has to wait is told for whom."""
+        """Held by one process at a time; the kernel frees it when its holder dies. Who has to wait for more than a
+        moment is told for whom."""
         from filelock import FileLock, Timeout
 
         locks = self.area("locks")
         lock, owner = FileLock(locks / f"{name}.lock"), locks / f"{name}.owner"
         try:
             try:
-                lock.acquire(blocking=False)
+                lock.acquire(timeout=_MOMENT)
             except Timeout:
                 with suppress(OSError):
                     self.tell(f"waiting for process {owner.read_text(encoding='utf-8')}, which makes {name}")

@@ -505,11 +505,12 @@ class TestTier:
         assert leftovers(store) == []
 
 
-def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
+def test_who_waits_is_told_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes want the same: one makes it, the other says that it waits, and finds it."""
     import threading
     import time
 
+    monkeypatch.setattr("monolisp.store.store._MOMENT", 0.1)
     told: list[str] = []
     made: list[str] = []
     begun = threading.Event()
