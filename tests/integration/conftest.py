@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
 from .real import POSTGRES, postgres
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# A test that moves HOME elsewhere does not move the store.
+os.environ.setdefault("MONOLISP_STORE", str(platformdirs.user_cache_path("monolisp")))
 
 
 @dataclass(frozen=True)
