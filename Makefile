@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-all turn check unit integration docs bench clean
+.PHONY: demo test test-all turn check unit integration docs targets bench clean
 
 demo: $(READY)
 	$(BIN)/monolisp build examples/hello/hello.lisp -o hello
@@ -39,6 +39,10 @@ turn: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m monolisp.errors > docs/errors.md
+
+# Every processor's toolchain, programs and pages anew; the result is the table in docs/targets.md.
+targets: $(READY)
+	$(BIN)/python tests/targets.py
 
 bench: $(READY)
 	$(BIN)/python bench/run.py

@@ -4,6 +4,7 @@
     python bench/run.py quick   without the two builds of SBCL and without large cores, printed only
     python bench/run.py quick foreign   the same with foreign libraries
     python bench/run.py quick programs  the same with monolisp sbcl, Maxima and pgloader
+    python bench/run.py quick store     the same with toolchains, the store and many builds
 
 Stock SBCL is built by its own make.sh from the archive that monolisp pins, with the C compiler that it finds. Each
 pair of commands runs in turn, A B A B …; figures are medians.
@@ -12,6 +13,7 @@ pair of commands runs in turn, A B A B …; figures are medians.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -224,7 +226,7 @@ def report(rows: list[Row], lines: list[str]) -> str:
     for row in rows:
         digits = 1 if row.unit else 2
         measured = f"{row.measured:.{digits}f} {row.unit}".strip()
-        asked = f"{row.asked:g} {row.unit}".strip()
+        asked = "–" if math.isinf(row.asked) else f"{row.asked:g} {row.unit}".strip()
         table.append(f"| {row.what} | {row.ours} | {row.stock} | {measured} | {asked} |")
     text = "\n".join(table)
     return (
@@ -267,6 +269,10 @@ def main() -> None:
             import programs
 
             rows += programs.rows(stock, work)
+        if "store" in sys.argv or not quick:
+            import store
+
+            rows += store.rows(archives, work)
         if not quick:
             row, lines = growth(work)
             rows.append(row)

@@ -33,7 +33,9 @@ class Target:
     `machines` are the kernels' names (uname -m) of machines that run its programs, `qemu` is what qemu-user calls it
     on others, `oci` its platform in container images. `elf_machine` is the ELF header's e_machine number, `bits` 32 or
     64, `emulation` the linker's -m name, `page_size` the largest page in bytes that a kernel of this processor may
-    use, `baseline` the oldest processor, as zig names it.
+    use, `baseline` the oldest processor, as zig names it. `images` is the address of the first library that a build
+    takes in: clear of SBCL's spaces and of C's heap, within reach of the build runtime's code. `weaken` are functions
+    of SBCL's runtime for this processor that our C files replace, besides the version's.
     """
 
     triple: str
@@ -49,6 +51,8 @@ class Target:
     emulation: str
     page_size: int
     baseline: str
+    images: int
+    weaken: tuple[str, ...] = ()
     why: str = ""
 
     @property
@@ -59,7 +63,7 @@ class Target:
     @property
     def inputs(self) -> list[object]:
         """What of these facts decides the bytes of what is built."""
-        how = (self.sbcl_arch, list(self.options), self.emulation, self.page_size, self.baseline)
+        how = (self.sbcl_arch, list(self.options), self.emulation, self.page_size, self.baseline, list(self.weaken))
         return [self.triple, *how]
 
     def runs_on(self, machine: str) -> bool:

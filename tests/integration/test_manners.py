@@ -63,11 +63,11 @@ def test_entry_option(built: Built) -> None:
     assert run([program]).out == "42"
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1", "tr_TR.UTF-8", ""])
-def test_utf_8_whatever_the_locale(built: Built, locale: str) -> None:
+def test_utf_8_whatever_the_locale(built: Built) -> None:
     program = built('(defun main (words) (format t "~a ~a ~a~%" (first words) (length (first words)) (read-line)))')
-    done = run([program, "zażółć"], stdin="gęślą\n".encode(), LC_ALL=locale, LANG=locale)
-    assert done.out == "zażółć 6 gęślą\n"
+    for locale in ("C", "POSIX", "en_US.ISO-8859-1", "tr_TR.UTF-8", ""):
+        done = run([program, "zażółć"], stdin="gęślą\n".encode(), LC_ALL=locale, LANG=locale)
+        assert done.out == "zażółć 6 gęślą\n", locale
 
 
 def test_unhandled_error_exits_1_with_a_backtrace(built: Built) -> None:

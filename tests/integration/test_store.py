@@ -29,17 +29,26 @@ PROGRAM = '(defun main () (write-line "hello"))'
 BUCKET = "monolisp-test"
 
 
-@pytest.fixture
-def warm(toolchain: Path, monolisp: Monolisp, tmp_path: Path) -> Path:
-    """A store with just what hello needs, and hello.lisp."""
-    store = tmp_path / "warm"
+@pytest.fixture(scope="module")
+def first_warm(toolchain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with just what hello needs; not to be written to."""
+    folder = tmp_path_factory.mktemp("first")
+    store = folder / "warm"
     place = store / "toolchains" / toolchain.name
     place.parent.mkdir(parents=True)
     shutil.copytree(toolchain, place, symlinks=True)
-    (tmp_path / "hello.lisp").write_text(PROGRAM, encoding="utf-8")
-    done = monolisp("build", "hello.lisp", env={"MONOLISP_STORE": str(store)})
+    (folder / "hello.lisp").write_text(PROGRAM, encoding="utf-8")
+    argv = [sys.executable, "-m", "monolisp", "build", "hello.lisp"]
+    done = run([*argv], cwd=folder, MONOLISP_STORE=str(store))
     assert done.code == 0, done.err
     return store
+
+
+@pytest.fixture
+def warm(first_warm: Path, tmp_path: Path) -> Path:
+    """A store of the test's own with just what hello needs, and hello.lisp."""
+    shutil.copytree(first_warm.parent, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return tmp_path / "warm"
 
 
 @pytest.fixture

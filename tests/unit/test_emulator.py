@@ -54,5 +54,5 @@ def test_hidden_behind_a_script(tmp_path: Path) -> None:
     hide(path, ("/opt/q e/qemu",))
     assert (tmp_path / f"a.out{HIDDEN}").is_file()
     text = path.read_text(encoding="utf-8")
-    assert f"exec '/opt/q e/qemu' -0 \"$0\" {tmp_path}/a.out{HIDDEN} \"$@\"" in text
+    assert f'exec \'/opt/q e/qemu\' -0 "$0" {tmp_path}/a.out{HIDDEN} "$@"' in text
     assert os.access(path, os.X_OK)

@@ -24,7 +24,15 @@ MISSING = "monolisp_missing"
 _GAP = 1 << 20
 # What the linker itself defines in every image.
 _LINKERS = frozenset(
-    ("_GLOBAL_OFFSET_TABLE_", "_DYNAMIC", "_TLS_MODULE_BASE_", "__ehdr_start", "__executable_start", "__bss_start")
+    (
+        ".TOC.",
+        "_GLOBAL_OFFSET_TABLE_",
+        "_DYNAMIC",
+        "_TLS_MODULE_BASE_",
+        "__ehdr_start",
+        "__executable_start",
+        "__bss_start",
+    )
 )
 _LINKERS_TOO = re.compile(r"_?(end|etext|edata)|__(start|stop)_.*|__(init|fini|preinit)_array_.*|__rela?_iplt_.*")
 

@@ -29,8 +29,6 @@ from monolisp.toolchain.toolchain import Toolchain
 from monolisp.toolchain.zig import find_zig
 
 Where = Callable[[], tuple[str, str]]
-# Where the first image lies: above SBCL's lowest spaces and the heap of C, below what 31-bit addresses reach.
-_FIRST = 0x6000_0000
 
 
 class Supplier:
@@ -181,7 +179,7 @@ class Supplier:
         """Link the image of a supply behind the last one, unless the store has it."""
         supply = self._supplies[key]
         mapped = list(self._images.values())
-        base = end_of(mapped[-1]) if mapped else _FIRST
+        base = end_of(mapped[-1]) if mapped else self._toolchain.target.images
         before = [path.parent.name for path in mapped]
         digest = digest_of(["image", _maker(), self._toolchain.digest, supply.digest, base, before])
         zig = find_zig(self._machine.store, self._machine.path)

@@ -5,6 +5,7 @@
    asked for at the desk (desk.c); in a finished executable the second holds only what the program looks up by name. */
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include "tables.h"
@@ -65,6 +66,11 @@ void *dlsym(void *restrict handle, const char *restrict name)
     failed = 1;
     return NULL;
 }
+
+#if UINTPTR_MAX == UINT32_MAX
+/* What musl's header calls dlsym where time_t was once shorter. */
+void *__dlsym_time64(void *restrict handle, const char *restrict name) __attribute__((alias("dlsym")));
+#endif
 
 int dlclose(void *handle)
 {

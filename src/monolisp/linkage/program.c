@@ -1,11 +1,13 @@
 /* What every finished executable has: its own path, the linkage table. Its main is start.c's, or SBCL's own.
 
-   SBCL's runtime object brings `initialize_lisp`; three of its functions are made weak when the toolchain is built
+   SBCL's runtime object brings `initialize_lisp`; some of its functions are made weak when the toolchain is built
    (see toolchain/runtime.py) and replaced here. Source of the interfaces: SBCL src/runtime/runtime.c, os-common.c and
    coreparse.c, 2.6.4. */
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -38,6 +40,28 @@ char *os_get_runtime_executable_path(void)
     const char *executed = (const char *)getauxval(AT_EXECFN);
     return executed != NULL ? realpath(executed, NULL) : NULL;
 }
+
+#ifdef __riscv
+/* SBCL's own looks into /proc/cpuinfo for an emulator whose memory and signals it must not trust. It crashes where there
+   is no /proc, and prints that file where it finds one: this one stays silent, and trusts what says that it is real. */
+extern int riscv_user_emulation, mmap_does_not_zero, sigaction_does_not_mask;
+extern bool allocate_hardwired_spaces(bool hard_failp);
+
+int os_preinit(char *argv[], char *envp[])
+{
+    char line[100];
+    int real = 0;
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    for (int i = 0; file != NULL && i < 2 && fgets(line, sizeof line, file) != NULL; i++)
+        real |= strstr(line, "hart") != NULL;
+    if (file != NULL)
+        fclose(file);
+    if (!real)
+        riscv_user_emulation = mmap_does_not_zero = sigaction_does_not_mask = 1;
+    (void)argv, (void)envp;
+    return allocate_hardwired_spaces(false);
+}
+#endif
 
 /* Where calls of what nothing defines lead: to SBCL's own routine. */
 #if defined __x86_64__ || defined __aarch64__

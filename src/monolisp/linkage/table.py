@@ -10,7 +10,7 @@ from monolisp.linkage.sizes import Sizes
 
 # Names that are answered by ours, that would pull libc's loader stubs in beside ours, or that are nobody's to call.
 OURS = ("dlclose", "dlerror", "dlopen", "dlsym")
-WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini"})
+WITHHELD = frozenset({"dlinfo", "main", "_start", "_init", "_fini", "__dlsym_time64", "__dlsym_redir_time64"})
 # What images of libraries refer to besides (libraries/image.py).
 FOR_IMAGES = ("__emutls_get_address", "monolisp_missing")
 # What face/face.lisp calls.

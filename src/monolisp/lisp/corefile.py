@@ -24,7 +24,20 @@ _WORD = 8
 _PAGES = (32768, 65536, 16384, 8192, 4096)
 _END, _BUILD_ID, _DIRECTORY, _INITIAL_FUNCTION = 0xF00, 0xF14, 0xF15, 0xF17
 _COMPRESSED = 8
-_LIST_LOWTAG, _OTHER_LOWTAG, _LOWTAGS = 0x7, 0xF, 0xF
+_LOWTAGS = 0xF
+
+
+@dataclass(frozen=True)
+class _Tagging:
+    """How a processor's SBCL tags: the bits of a fixnum's tag, and the lowtags of lists and of other objects."""
+
+    fixnum: int
+    list: int
+    other: int
+
+
+# A core does not say which is its own, but the pointer to its table of names fits only one.
+_TAGGINGS = (_Tagging(fixnum=1, list=0x7, other=0xF), _Tagging(fixnum=3, list=0x4, other=0xE))
 
 
 @dataclass(frozen=True)
@@ -221,20 +234,30 @@ class _Memory:
             raise self.bad(f"a compressed space of it is damaged ({error})") from error
 
 
+def _tagging(memory: _Memory, vector: int) -> _Tagging:
+    for tagging in _TAGGINGS:
+        if vector & _LOWTAGS == tagging.other:
+            return tagging
+    raise memory.bad(f"{vector:#x}, where its linkage table should be, is no pointer to a vector")
+
+
 def _names(memory: _Memory, vector: int) -> Iterator[ForeignName]:
     """The vector behind SB-SYS:*LINKAGE-INFO*: a count, a word, then pairs of key and index. A key is a string for a
     function, a list of one string for data."""
-    for index in range(memory.word(vector, 2) >> 1):
+    count = memory.word(vector, 2)
+    tagging = _tagging(memory, vector)
+    for index in range(count >> tagging.fixnum):
         key = memory.word(vector, 4 + 2 * index)
-        data = key & _LOWTAGS == _LIST_LOWTAG
-        yield ForeignName(_string(memory, memory.word(key) if data else key), Kind.DATA if data else Kind.FUNCTION)
+        data = key & _LOWTAGS == tagging.list
+        name = _string(memory, memory.word(key) if data else key, tagging)
+        yield ForeignName(name, Kind.DATA if data else Kind.FUNCTION)
 
 
-def _string(memory: _Memory, pointer: int) -> str:
+def _string(memory: _Memory, pointer: int, tagging: _Tagging) -> str:
     """A base-string: header, length as a fixnum, octets."""
-    if pointer & _LOWTAGS != _OTHER_LOWTAG:
+    if pointer & _LOWTAGS != tagging.other:
         raise memory.bad(f"{pointer:#x} in its linkage table is no string")
-    length = memory.word(pointer, 1) >> 1
+    length = memory.word(pointer, 1) >> tagging.fixnum
     if length > 65536:
         raise memory.bad("a name in its linkage table is absurdly long")
     return bytes(memory.octets(pointer & ~_LOWTAGS, 2 * _WORD + length)[2 * _WORD :]).decode("ascii", "replace")

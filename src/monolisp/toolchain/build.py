@@ -182,7 +182,8 @@ def runtime(shop: Workshop, libc: CLibrary, zstd: tuple[Path, Path], into: Path)
     everything = {name for group in names.values() for name in group}
     objects = build_runtime_objects(shop, everything)
     content = (directory / "sbcl.o").read_bytes()
-    (into / "runtime.o").write_bytes(weakened(content, shop.version.weaken, "sbcl.o"))
+    weaken = [*shop.version.weaken, *shop.target.weaken]
+    (into / "runtime.o").write_bytes(weakened(content, weaken, "sbcl.o"))
     # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
     shop.run("runtime", ["make", "-C", directory, "sbcl.mk"])
     ours = shop.work / "dl" / "sbcl.o"

@@ -6,7 +6,7 @@
   (unless (equalp got expected)
     (error "~a: ~s instead of ~s" what got expected)))
 
-(defconstant +abi+ #+x86-64 2 #-x86-64 1)
+(defconstant +abi+ #+x86-64 2 #+ppc64 8 #-(or x86-64 ppc64) 1)
 (defconstant +struct+ 13)
 
 (sb-alien:define-alien-routine "ffi_prep_cif" sb-alien:int
