@@ -1,0 +1,102 @@
+"""Other versions of SBCL: the tests of examples and libraries again, and versions that nothing here was written for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from monolisp.process import run as runner
+from monolisp.progress import Silent
+from monolisp.sources.fetch import FetchOptions, obtain
+from monolisp.sources.unpack import unpack
+from monolisp.store import Store
+from monolisp.toolchain.version import DEFAULT, find_version, known_versions
+
+from .conftest import Monolisp, run
+
+HERE = Path(__file__).parent
+OTHERS = [version for version in known_versions() if version != DEFAULT]
+# What a program may lean on: examples, C libraries and all that CFFI does.
+AGAIN = ("test_examples.py", "test_libraries.py", "test_foreign.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", AGAIN)
+@pytest.mark.parametrize("version", OTHERS)
+def test_what_works_with_the_default_works_with(version: str, file: str, tmp_path: Path) -> None:
+    """The same tests, below a directory whose .sbcl-version names the other one."""
+    (tmp_path / ".sbcl-version").write_text(version)
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", HERE / file, f"--basetemp={tmp_path / 'again'}"]
+    done = run(argv, timeout=3000)
+    assert done.code == 0, done.out[-6000:]
+
+
+@pytest.fixture
+def source(toolchain: Path, tmp_path: Path) -> Path:
+    """The default SBCL's source, unpacked, as that of a release that nobody knows."""
+    import os
+
+    store = Store(Path(os.environ["MONOLISP_STORE"])).prepare()
+    archive = obtain(find_version(DEFAULT).source, store, FetchOptions(), runner, Silent())
+    unpack(archive, tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+def test_a_pin_for_a_new_release(source: Path, monolisp: Monolisp, tmp_path: Path) -> None:
+    """Its pin says what the known one says; another machine gets the same checksum from the same tree."""
+    texts = []
+    for name in ("one", "two"):
+        env = {"XDG_CONFIG_HOME": str(tmp_path / name), "MONOLISP_STORE": str(tmp_path / f"store-{name}")}
+        done = monolisp("toolchain", "new", "2.9.1", "--from", source, env=env)
+        assert done.code == 0, done.err
+        texts.append((tmp_path / name / "monolisp" / "sbcl" / "2.9.1.toml").read_text())
+    assert texts[0] == texts[1]
+    for key in ("options", "cflags", "weaken", "linking"):
+        assert repr(getattr(find_version(DEFAULT), key)[0])[1:-1] in texts[0], key
+    again = monolisp("toolchain", "new", "2.9.1", "--from", source, env=env)
+    assert again.code != 0
+    assert "2.9.1.toml" in again.err
+
+
+@pytest.mark.slow
+def test_a_program_with_a_release_that_nothing_was_written_for(
+    source: Path, monolisp: Monolisp, tmp_path: Path
+) -> None:
+    """A release of another number: the number alone makes it another toolchain."""
+    (source / "version.lisp-expr").write_text('"2.9.1"\n')
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    assert monolisp("toolchain", "new", "2.9.1", "--from", source, env=env).code == 0
+    (tmp_path / "app.lisp").write_text("(defun main () (write-line (lisp-implementation-version)))")
+    done = monolisp("build", "app.lisp", "--sbcl", "2.9.1", env=env)
+    assert done.code == 0, done.err
+    assert run([tmp_path / "app"]).out.startswith("2.9.1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("features", "form", "expected"),
+    [
+        ("+sb-safepoint", "(find :sb-safepoint sb-impl:+internal-features+)", "SB-SAFEPOINT"),
+        ("-sb-thread", "(find :sb-thread sb-impl:+internal-features+)", "NIL"),
+    ],
+)
+def test_a_variant(features: str, form: str, expected: str, monolisp: Monolisp, tmp_path: Path) -> None:
+    (tmp_path / "app.lisp").write_text(f"(defun main () (princ {form}))")
+    done = monolisp("build", "app.lisp", f"--features={features}")
+    assert done.code == 0, done.err
+    assert run([tmp_path / "app"]).out == expected
+    plain = monolisp("build", "app.lisp", "--json").json()
+    assert plain["fresh"] is True
+    assert run([tmp_path / "app"]).out != expected
+
+
+def test_where_the_version_comes_from(monolisp: Monolisp, tmp_path: Path) -> None:
+    """The command line before monolisp.toml, that before .sbcl-version; what is not known is told with what is near."""
+    (tmp_path / "app.lisp").write_text("(defun main ())")
+    (tmp_path / ".sbcl-version").write_text("2.6.44\n")
+    assert "did you mean 2.6.4" in monolisp("build", "app.lisp").err
+    (tmp_path / "monolisp.toml").write_text('sbcl = "2.5.22"\n')
+    assert "did you mean 2.5.2" in monolisp("build", "app.lisp").err
+    assert monolisp("build", "app.lisp", "--sbcl", DEFAULT).code == 0
