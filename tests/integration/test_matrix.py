@@ -17,6 +17,7 @@ import pytest
 
 import monolisp as package
 from monolisp.remote.signing import new_key
+from monolisp.store import sha256_file
 
 from .conftest import Monolisp, run
 
@@ -193,6 +194,14 @@ keys = ["{public}"]
     for cell in told["cells"]:
         if cell["state"] == "built":
             assert run([project / "dist" / cell["output"]]).out == f"{cell['program']}\n"
+    _local_ones_are_the_same(monolisp, project, [cell for cell in told["cells"] if cell["state"] == "built"])
+
+
+def _local_ones_are_the_same(monolisp: Monolisp, project: Path, cells: list[dict[str, str]]) -> None:
+    before = {cell["output"]: sha256_file(project / "dist" / cell["output"]) for cell in cells}
+    shutil.rmtree(project / "dist")
+    monolisp("matrix", cwd=project)
+    assert {name: sha256_file(project / "dist" / name) for name in before} == before
 
 
 def _is_above(pid: int, below: int) -> bool:

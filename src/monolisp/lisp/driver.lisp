@@ -119,11 +119,17 @@
            (end (read-sequence text stream)))
       (subseq text 0 end))))
 
+(defun recorded-name (file &optional (directory *default-pathname-defaults*) (prefix ""))
+  "What an executable says of FILE as the place of a definition: its path below DIRECTORY, or else only its name."
+  (let ((name (enough-namestring file directory)))
+    (concatenate 'string prefix (if (char= (char name 0) #\/) (file-namestring file) name))))
+
 (defun load-script (file)
   "Load FILE as LOAD would load source, knowing the line of each form."
   (tell "file" :file file)
   (let* ((*file* file) (*line* 1)
          (pathname (sb-ext:parse-native-namestring file)) ; brackets and asterisks mean themselves
+         (sb-c::*source-namestring* (recorded-name pathname))
          (text (file-text pathname))
          (*package* *package*) (*readtable* *readtable*)
          (*load-pathname* pathname) (*load-truename* (truename pathname)))
@@ -159,11 +165,14 @@
         (file-class (find-symbol "SOURCE-FILE" "ASDF")))
     (eval `(defmethod ,perform :around ((operation t) (component ,file-class))
              (declare (ignore operation))
-             (let ((*file* (namestring (,(find-symbol "COMPONENT-PATHNAME" "ASDF") component)))
-                   (*line* nil))
-               (tell "file" :file *file*
-                            :system (,(find-symbol "COMPONENT-NAME" "ASDF")
-                                     (,(find-symbol "COMPONENT-SYSTEM" "ASDF") component)))
+             (let* ((*file* (namestring (asdf "COMPONENT-PATHNAME" component)))
+                    (*line* nil)
+                    (system (asdf "COMPONENT-SYSTEM" component))
+                    (name (asdf "COMPONENT-NAME" system))
+                    (sb-c::*source-namestring*
+                      (recorded-name (asdf "COMPONENT-PATHNAME" component) (asdf "SYSTEM-SOURCE-DIRECTORY" system)
+                                     (concatenate 'string name "/"))))
+               (tell "file" :file *file* :system name)
                (call-next-method))))))
 
 (defun unwatch-asdf ()
@@ -288,8 +297,9 @@
             (symbol-value (find-symbol "*LISP-INTERACTION*" package)) nil)
       (monolisp::call-uiop "CALL-IMAGE-DUMP-HOOK"))))
 
-(defun save (core code)
-  "Save CORE; with CODE, behind a copy of that file, as if it were the runtime that we run on."
+(defun save (code)
+  "Save the core where MONOLISP_CORE says (linkage/dump.c); with CODE, behind a copy of that file, as if it were the
+runtime that we run on."
   (when code
     ;; In C's memory: a Lisp string may be moved before it is read.
     (setf (sb-alien:extern-alien "sbcl_runtime" sb-sys:system-area-pointer)
@@ -307,7 +317,8 @@
       ;; Nothing of the build side stays: only this call still runs, on code that is its own.
       (delete-package "MONOLISP-BUILD")
       (delete-package "MONOLISP-NAMES")
-      (sb-ext:save-lisp-and-die (sb-ext:parse-native-namestring core)
+      (delete-package "MONOLISP-SEAL")
+      (sb-ext:save-lisp-and-die (format nil "monolisp-~d.core" sb-vm:filler-widetag)
                                 :toplevel #'monolisp:start :executable (and code t)))))
 
 ;;; The job
@@ -357,7 +368,7 @@
     (tell-sources)
     (tell "exports" :names (monolisp-names:names))
     (embed (getf job :embed))
-    (save (getf job :core) (getf job :code))))
+    (save (getf job :code))))
 
 (defun load-watched (job)
   "Load the program; what nothing of it handles is told instead of entering the debugger."

@@ -35,9 +35,9 @@ def sexp(value: Sexp) -> str:
     return "(" + " ".join(map(sexp, value)) + ")"
 
 
-def job_text(project: Project, core: Path, code: Path | None, embedded: Sequence[tuple[str, Path]]) -> str:
-    """The job for `project`: save the core as `core`, behind a copy of the file `code` if there is one, with the files
-    `embedded` (name, path) inside."""
+def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]]) -> str:
+    """The job for `project`: save its core, behind a copy of the file `code` if there is one, with the files `embedded`
+    (name, path) inside."""
     fields: dict[str, Sexp] = {
         "files": list(project.files),
         "system": project.system,
@@ -45,7 +45,6 @@ def job_text(project: Project, core: Path, code: Path | None, embedded: Sequence
         "features": [feature.upper().lstrip(":") for feature in project.features],
         "before": [[Symbol(":" + kind), text] for kind, text in project.before],
         "debugger": project.debugger,
-        "core": core,
         "code": code,
     }
     pairs = " ".join(f"{sexp(name)} . {sexp(path)}".join("()") for name, path in embedded)

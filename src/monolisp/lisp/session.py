@@ -18,13 +18,14 @@ from monolisp.lisp.job import job_text, output_translations, sexp, source_regist
 from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of, has_no_room
+from monolisp.toolchain.build import EPOCH
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
 FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
-_DRIVER = tuple(FOLDER / f"{name}.lisp" for name in ("program", "watch", "names", "events", "driver"))
+_DRIVER = tuple(FOLDER / f"{name}.lisp" for name in ("seal", "program", "watch", "names", "events", "driver"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class Loaded:
         return (event.text(field) or None) if event else None
 
 
+# The name that debuggers see is not the place where it is compiled.
+_COMPILE = """(load (or (with-compilation-unit (:source-namestring "monolisp/{0}") (compile-file "{0}"))
+                        (sb-ext:exit :code 1 :abort t)))"""
+
+
 def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> Path:
     """Lisp files of ours, compiled by this toolchain once, as one file to load."""
     sources = {path.name: path.read_text(encoding="utf-8") for path in files}
@@ -77,7 +83,7 @@ def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> P
     def make(directory: Path) -> None:
         for name, text in sources.items():
             (directory / name).write_text(text, encoding="utf-8")
-        forms = [f'(load (or (compile-file "{name}") (sb-ext:exit :code 1 :abort t)))' for name in sources]
+        forms = [_COMPILE.format(name) for name in sources]
         argv = [*lisp(toolchain, machine), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
         done = machine.runner(Command(argv, environment(toolchain, machine), cwd=directory))
         fasls = [directory / name.replace(".lisp", ".fasl") for name in sources]
@@ -96,15 +102,17 @@ def lisp(toolchain: Toolchain, machine: Machine, heap: str = "1GiB") -> list[str
 
 
 def environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
-    return {**machine.environ, "SBCL_HOME": str(toolchain.path)}
+    """SBCL writes the time of a source into what it compiles, unless SOURCE_DATE_EPOCH says another."""
+    return {"SOURCE_DATE_EPOCH": str(EPOCH), **machine.environ, "SBCL_HOME": str(toolchain.path)}
 
 
-def _surroundings(project: Project, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
-    """The environment of a build: where systems are found, where compiled files go, and our C compiler."""
+def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
+    """The environment of a build: where systems are found, where compiled files and the core go, our C compiler."""
     fasls = fasl_area(machine.store, toolchain, headers_digest(project.recipes, project.include))
     registry = source_registry((*project.registries, ASDF), machine.environ.get("CL_SOURCE_REGISTRY", ""))
     return {
         **environment(toolchain, machine),
+        "MONOLISP_CORE": str(saved.path),
         "MONOLISP_DESK": str(desk.address),
         "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",
         "CC": "cc",
@@ -129,7 +137,7 @@ def load_program(
     Raises what events.failure_of names, LispDied, LispFileInterrupted, and what went wrong at the desk.
     """
     job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
-    job.write_text(job_text(project, saved.path, saved.code, embedded_files(project)), encoding="utf-8")
+    job.write_text(job_text(project, saved.code, embedded_files(project)), encoding="utf-8")
     form = f"(monolisp-build:run {sexp(job)})"
     driver = compiled(_DRIVER, toolchain, machine)
     argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
@@ -142,7 +150,7 @@ def load_program(
 
     with record.open("ab") as recorder:
         told = {"MONOLISP_EVENTS_FD": str(ear.writing), "MONOLISP_RECORD_FD": str(recorder.fileno())}
-        env = _surroundings(project, toolchain, machine, desk) | told
+        env = _surroundings(project, saved, toolchain, machine, desk) | told
         command = Command(
             [*argv, "--eval", form],
             env,

@@ -34,9 +34,10 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-BUILD_RUNTIME = ("dl.c", "record.c", "desk.c", "clerk.c", "dump.c", "emutls.c", "quick.c", "vector.c", "math.c")
+_PARTS = ("dl", "record", "desk", "clerk", "dump", "emutls", "quick", "seal", "vector", "math")
+BUILD_RUNTIME = tuple(f"{name}.c" for name in _PARTS)
 # Functions of SBCL's that those replace.
-REPLACED = ("verify_heap", "compress_vector")
+REPLACED = ("verify_heap", "compress_vector", "os_unlink_runtime")
 # "headers" is the first that links a program.
 STAGES: Needs = {
     "C library": (),

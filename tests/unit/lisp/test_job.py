@@ -103,7 +103,7 @@ def project(**fields: Any) -> Project:
 
 
 def job(*embedded: tuple[str, Path], code: Path | None = None, **fields: Any) -> dict[str, Any]:
-    return plist(read(job_text(project(**fields), Path("/w/core"), code, embedded)))
+    return plist(read(job_text(project(**fields), code, embedded)))
 
 
 class TestJob:
@@ -115,7 +115,6 @@ class TestJob:
             ":FEATURES": [],
             ":BEFORE": [],
             ":DEBUGGER": NIL,
-            ":CORE": "/w/core",
             ":CODE": NIL,
             ":EMBED": [],
         }
