@@ -76,3 +76,44 @@ def test_an_example(monolisp: Monolisp, tmp_path: Path) -> None:
         assert run([*argv], cwd=directory).code == 0
         found.add(sha256_file(directory / "out"))
     assert len(found) == 1
+
+
+TYPES = """
+(deftype narrow () '(or (integer 3 99) (member :a :b c) (cons (integer 0 7) (vector single-float 13))))
+(defstruct point x)
+(defstruct (point3 (:include point)) z)
+(defclass shape () ())
+(defclass square (shape) ())
+(defvar *specifiers*
+  '(narrow point point3 shape square (or point shape) (not narrow) (and narrow integer) (member :a :b) (member c)
+    (eql 3) (integer 3 *) (integer * 99) (integer 3 99) (mod 8) (unsigned-byte 8) rational (rational 1/2 3) float
+    (single-float 0.0 1.0) (double-float (0d0) 1d0) complex (complex single-float) character standard-char base-char
+    string simple-string (simple-array character (5)) (vector t) (vector single-float 13) (array * (2 3)) bit-vector
+    list cons null (cons integer) (cons (integer 0 7) (vector single-float 13)) symbol keyword boolean function
+    (function (integer) integer) (function (narrow &key (:deep narrow)) (values narrow &optional)) sequence
+    (satisfies evenp) (and integer (satisfies evenp)) (or null (simple-array (unsigned-byte 7) (5))) hash-table t nil))
+(defvar *testable* (remove-if (lambda (specifier) (and (consp specifier) (find (car specifier) '(function satisfies))))
+                              *specifiers*))
+(dolist (specifier *testable*) (typep 3 specifier) (compile nil `(lambda (x) (typep x ',specifier))))
+(defun answers ()
+  (list (loop for a in *specifiers* collect (loop for b in *specifiers*
+                                                  collect (multiple-value-list (subtypep a b))
+                                                  collect (multiple-value-list (subtypep `(and ,a ,b) nil))))
+        (loop for a in (remove '(and integer (satisfies evenp)) *testable* :test #'equal)
+              for predicate = (compile nil `(lambda (x) (typep x ',a)))
+              collect (loop for x in (list 3 4 :a 'c 2.5 1/2 #\\a "abc" nil (make-point3) (make-instance 'square))
+                            collect (and (funcall predicate x) t)))))
+(defun main () (prin1 (answers)) (terpri))
+"""
+
+
+def test_types_are_what_they_were(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Types got other numbers when the core was saved; what is asked about them has the same answers."""
+    (tmp_path / "app.lisp").write_text(TYPES, encoding="utf-8")
+    done = monolisp("build", "app.lisp")
+    assert done.code == 0, done.err
+    options = ["--noinform", "--no-sysinit", "--no-userinit", "--non-interactive"]
+    asked = monolisp("sbcl", *options, "--load", "app.lisp", "--eval", "(main)")
+    assert asked.code == 0, asked.err
+    assert run([tmp_path / "app"]).out == asked.out
+    assert len(asked.out) > 10_000

@@ -38,14 +38,22 @@
 
 ;;; Types
 
+(defvar *left* 0 "How much of a form is still looked at: a constant in it may be endless.")
+
 (defun content-hash (form)
   "A hash of a type specifier, by names and numbers."
-  (typecase form
-    (cons (sb-int:mix (content-hash (car form)) (content-hash (cdr form))))
-    (symbol (sb-int:mix (sxhash (symbol-name form))
-                        (sxhash (if (symbol-package form) (package-name (symbol-package form)) ""))))
-    ((or number string character) (sxhash form))
-    (t (sxhash (symbol-name (class-name (class-of form)))))))
+  (let ((*left* 1000))
+    (part-hash form)))
+
+(defun part-hash (form)
+  (if (minusp (decf *left*))
+      0
+      (typecase form
+        (cons (sb-int:mix (part-hash (car form)) (part-hash (cdr form))))
+        (symbol (sb-int:mix (sxhash (symbol-name form))
+                            (sxhash (if (symbol-package form) (package-name (symbol-package form)) ""))))
+        ((or number string character) (sxhash form))
+        (t (sxhash (type-of form))))))
 
 (defun drawn-p (object)
   "Whether OBJECT came with this program; what SBCL's own core holds is the same everywhere."
@@ -141,7 +149,8 @@
     (sb-int:unencapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal)
     (sb-int:unencapsulate 'sb-impl::%make-symbol 'monolisp-seal)
     (sb-sys:scrub-control-stack)
-    (sb-ext:gc :full t)
+    ;; Not GC: neither finalizers nor hooks of the program's may run any more.
+    (sb-kernel::sub-gc sb-vm:+pseudo-static-generation+)
     (seal-members)
     (seal-single-types)
     (seal-types)
