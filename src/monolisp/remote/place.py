@@ -119,13 +119,21 @@ def _read(system: Any, path: str) -> bytes | None:
         with system.open(path, "rb") as stream:
             content: bytes = stream.read(_MOST_RECORD + 1)
     except FileNotFoundError as error:
-        # Over HTTP fsspec says so of a server that is gone, too.
-        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+        if error.__cause__ is not None and _is_gone(error.__cause__):
             raise error.__cause__ from error
         return None
     if len(content) > _MOST_RECORD:
         raise ValueError("a record of it is absurdly long")
     return content
+
+
+def _is_gone(cause: BaseException) -> bool:
+    """Over HTTP fsspec says that a file is not there also of a server that is gone, breaks off, or has a fault."""
+    status = getattr(cause, "status", None)
+    if isinstance(status, int) and status > 0:
+        return status >= 500
+    broken_off = type(cause).__module__.startswith("aiohttp")
+    return broken_off or (isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError))
 
 
 def _download(system: Any, path: str, size: int, into: Path) -> None:
