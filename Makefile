@@ -40,7 +40,7 @@ turn: $(READY)
 docs: $(READY)
 	$(BIN)/python -m monolisp.errors > docs/errors.md
 
-# Every processor's toolchain, programs and pages anew; the result is the table in docs/targets.md.
+# Programs for every processor that is not refused, built and run; the result is the table in docs/targets.md.
 targets: $(READY)
 	$(BIN)/python tests/targets.py
 

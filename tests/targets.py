@@ -44,16 +44,6 @@ PAGES = (4096, 16384, 65536)
 # Seconds, under an emulator; a toolchain takes longer.
 PATIENCE, LONG = 1200, 7200
 
-CALLBACK = """
-(require "asdf")
-(asdf:load-system "cffi")
-(cffi:defcallback less :int ((a :pointer) (b :pointer)) (- (cffi:mem-ref a :int) (cffi:mem-ref b :int)))
-(defun main ()
-  (cffi:with-foreign-object (v :int 3)
-    (loop for i below 3 for n in '(3 1 2) do (setf (cffi:mem-aref v :int i) n))
-    (cffi:foreign-funcall "qsort" :pointer v :size 3 :size 4 :pointer (cffi:callback less) :void)
-    (print (loop for i below 3 collect (cffi:mem-aref v :int i)))))
-"""
 CFFI_ZLIB = """
 (require "asdf")
 (asdf:load-system "cffi")
@@ -89,7 +79,7 @@ PROGRAMS = (
         "json-pretty", '{ "a":[ 1, 2.5, null, "é" ] }', source=EXAMPLES / "json-pretty", stdin='{"a":[1,2.5,null,"é"]}'
     ),
     Program("zlib through CFFI", "CBF43926", text=CFFI_ZLIB),
-    Program("callbacks", "(1 2 3)", text=CALLBACK),
+    Program("callbacks", "(1 2 3)", source=ROOT / "tests" / "programs" / "callbacks.lisp"),
 )
 
 
@@ -167,7 +157,7 @@ def attempt(name: str, work: Callable[[], str], expected: str) -> str:
 
 def toolchain(target: Target) -> float | None:
     """Have the toolchain; seconds, unless it was there. Raises RuntimeError."""
-    code, there = monolisp("toolchain", "list")
+    _, there = monolisp("toolchain", "list")
     begin = time.monotonic()
     code, told = monolisp("toolchain", "build", "--target", target.triple, patience=LONG)
     if code != 0:

@@ -15,9 +15,17 @@ from typing import Any
 import platformdirs
 import pytest
 
+from monolisp.process import run as runner
+from monolisp.progress import Silent
+from monolisp.sources.fetch import FetchOptions, obtain
+from monolisp.sources.unpack import unpack
+from monolisp.store import Store
+from monolisp.toolchain.version import DEFAULT, find_version
+
 from .real import POSTGRES, postgres
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 
 # A test that moves HOME elsewhere does not move the store.
 os.environ.setdefault("MONOLISP_STORE", str(platformdirs.user_cache_path("monolisp")))
@@ -63,6 +71,16 @@ def monolisp(toolchain: Path, tmp_path: Path) -> Monolisp:
         return run([sys.executable, "-m", "monolisp", *arguments], cwd=cwd, timeout=1200, **(env or {}))
 
     return call
+
+
+@pytest.fixture
+def sbcl_source(toolchain: Path, tmp_path: Path) -> Path:
+    """The pinned source of the default SBCL, unpacked."""
+    assert toolchain.is_dir()
+    store = Store(Path(os.environ["MONOLISP_STORE"])).prepare()
+    archive = obtain(find_version(DEFAULT).source, store, FetchOptions(environ=dict(os.environ)), runner, Silent())
+    unpack(archive, tmp_path / "sbcl")
+    return tmp_path / "sbcl"
 
 
 @pytest.fixture

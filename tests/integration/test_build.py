@@ -92,6 +92,15 @@ def test_files_that_a_listing_would_find_are_inputs(
     assert int(run([program]).out) > before
 
 
+def test_a_system_that_is_in_no_file(monolisp: Monolisp, tmp_path: Path) -> None:
+    (tmp_path / "part.lisp").write_text('(defun part () "part")')
+    program = script(tmp_path, '(asdf:load-system "inline") (defun main () (princ (part)))')
+    form = f'(asdf:defsystem "inline" :pathname "{tmp_path}/" :components ((:file "part")))'
+    done = monolisp("build", "app.lisp", "--eval", '(require "asdf")', "--eval", form)
+    assert done.code == 0, done.err
+    assert run([program]).out == "part"
+
+
 def test_nothing_that_watches_the_build_stays(monolisp: Monolisp, tmp_path: Path) -> None:
     text = "(defun main () (princ (list (sb-int:encapsulated-p (quote directory) (quote monolisp-watch)) {})))"
     names = " ".join(f'(find-package "{name}")' for name in ("MONOLISP-WATCH", "MONOLISP-BUILD"))

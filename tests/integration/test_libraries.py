@@ -62,25 +62,6 @@ def test_a_library_that_another_needs_is_told_and_does_not_replace_malloc(monoli
     assert run([tmp_path / "allocations"]).out == "T NIL\n"
 
 
-@pytest.fixture
-def sbcl_source(tmp_path: Path) -> Path:
-    """The pinned source of SBCL, unpacked."""
-    import os
-
-    from monolisp.process import run as runner
-    from monolisp.progress import Silent
-    from monolisp.sources.fetch import FetchOptions, obtain
-    from monolisp.sources.unpack import unpack
-    from monolisp.store import Store
-    from monolisp.toolchain.version import DEFAULT, find_version
-
-    root = os.environ.get("MONOLISP_STORE")
-    store = Store(Path(root) if root else Path.home() / ".cache" / "monolisp").prepare()
-    archive = obtain(find_version(DEFAULT).source, store, FetchOptions(environ=dict(os.environ)), runner, Silent())
-    unpack(archive, tmp_path / "sbcl")
-    return tmp_path / "sbcl"
-
-
 # SBCL's tests of its contribs expect these two in this package. A test is a form and the values that it should have,
 # or forms that end without an error.
 TEST_UTIL = """

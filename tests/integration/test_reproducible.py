@@ -63,7 +63,7 @@ def test_another_store(toolchain: Path, monolisp: Monolisp, tmp_path: Path) -> N
     shutil.copytree(toolchain, store / "toolchains" / toolchain.name, symlinks=True)
     found = {
         built(monolisp, tmp_path / "here", PROGRAM),
-        built(monolisp, tmp_path / "there", PROGRAM, MONOLISP_STORE=str(store)),
+        built(monolisp, tmp_path / "there", PROGRAM, MONOLISP_STORE=str(store), SOURCE_DATE_EPOCH="1"),
     }
     assert len(found) == 1
 

@@ -170,7 +170,9 @@
                     (system (asdf "COMPONENT-SYSTEM" component))
                     (name (asdf "COMPONENT-NAME" system))
                     (sb-c::*source-namestring*
-                      (recorded-name (asdf "COMPONENT-PATHNAME" component) (asdf "SYSTEM-SOURCE-DIRECTORY" system)
+                      (recorded-name (asdf "COMPONENT-PATHNAME" component)
+                                     ;; A system that a form defines is in no file.
+                                     (or (asdf "SYSTEM-SOURCE-DIRECTORY" system) *default-pathname-defaults*)
                                      (concatenate 'string name "/"))))
                (tell "file" :file *file* :system name)
                (call-next-method))))))

@@ -7,8 +7,7 @@
 ;;;; ones have not all of these functions, and their cores are not the same each time.
 
 (defpackage #:monolisp-seal
-  (:use #:common-lisp)
-  (:export #:watch))
+  (:use #:common-lisp))
 
 (in-package #:monolisp-seal)
 

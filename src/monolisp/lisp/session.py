@@ -78,14 +78,16 @@ _COMPILE = """(load (or (with-compilation-unit (:source-namestring "monolisp/{0}
 def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> Path:
     """Lisp files of ours, compiled by this toolchain once, as one file to load."""
     sources = {path.name: path.read_text(encoding="utf-8") for path in files}
-    digest = digest_of(["driver", toolchain.digest, sources])
+    digest = digest_of(["driver", toolchain.digest, sources, _COMPILE, EPOCH])
 
     def make(directory: Path) -> None:
         for name, text in sources.items():
             (directory / name).write_text(text, encoding="utf-8")
         forms = [_COMPILE.format(name) for name in sources]
         argv = [*lisp(toolchain, machine), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
-        done = machine.runner(Command(argv, environment(toolchain, machine), cwd=directory))
+        # Whatever time the user's own sources shall have: the entry is shared with builds that say nothing of it.
+        env = environment(toolchain, machine) | {"SOURCE_DATE_EPOCH": str(EPOCH)}
+        done = machine.runner(Command(argv, env, cwd=directory))
         fasls = [directory / name.replace(".lisp", ".fasl") for name in sources]
         if done.returncode != 0 or not all(fasl.exists() for fasl in fasls):
             raise LispDied(place="while compiling monolisp's own Lisp files", reason=done.text[-2000:])
