@@ -50,6 +50,11 @@ PLAIN = """
 (sb-alien:define-alien-routine add sb-alien:int (a sb-alien:int) (b sb-alien:int))
 """
 
+LACKING = (
+    PLAIN.replace("define-alien-routine add", "define-alien-routine add_more")
+    + "(defun main () (handler-case (add_more 1 2) (error (c) (princ c))))"
+)
+
 Archive = Callable[..., Path]
 
 
@@ -157,6 +162,13 @@ def test_a_name_put_together_while_it_runs(built: Callable[..., Path], archive: 
     options = ["--with-archive", "libown.a"]
     assert run([built(text, *options)]).out.strip() == "NIL"
     assert run([built(text, *options, "--export", "apply", name="exporting")]).out.strip() == "T"
+
+
+def test_an_archive_with_hidden_names_can_be_called_while_loading(built: Callable[..., Path], archive: Archive) -> None:
+    """As curl's is."""
+    archive("int add(int a, int b) { return a + b; }", "own", "-fvisibility=hidden")
+    text = PLAIN + "(defvar *sum* (add 1 2)) (defun main () (print (list *sum* (add 3 4))))"
+    assert run([built(text, "--with-archive", "libown.a")]).out.strip() == "(3 7)"
 
 
 def test_only_what_is_called_is_linked(built: Callable[..., Path], archive: Archive) -> None:
@@ -292,16 +304,19 @@ class TestErrors:
         assert "elsewhere, which nothing defines" in done.err
         assert "libown.a" in done.err
 
-    def test_a_function_that_the_archive_lacks(
-        self, monolisp: Monolisp, archive: Archive, source: Callable[[str], str], tmp_path: Path
+    def test_a_function_that_the_archive_lacks(self, built: Callable[..., Path], archive: Archive) -> None:
+        archive()
+        program = built(LACKING, "--with-archive", "libown.a")
+        assert 'The alien function "add_more" is undefined.' in run([program]).out
+
+    @pytest.mark.prelinked
+    def test_a_function_that_the_archive_lacks_is_told(
+        self, monolisp: Monolisp, archive: Archive, source: Callable[[str], str]
     ) -> None:
         archive()
-        text = PLAIN.replace("define-alien-routine add", "define-alien-routine add_more")
-        text += "(defun main () (handler-case (add_more 1 2) (error (c) (princ c))))"
-        done = monolisp("build", source(text), "--with-archive", "libown.a")
+        done = monolisp("build", source(LACKING), "--with-archive", "libown.a")
         assert done.code == 0, done.err
         assert "nothing defines add_more" in done.err
-        assert 'The alien function "add_more" is undefined.' in run([tmp_path / "program"]).out
 
     def test_a_shared_library(self, monolisp: Monolisp, source: Callable[[str], str], tmp_path: Path) -> None:
         (tmp_path / "x.c").write_text("int add(int a, int b) { return a + b; }", encoding="utf-8")

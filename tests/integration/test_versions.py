@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monolisp.toolchain.version import DEFAULT, find_version, known_versions
+from monolisp.toolchain.version import DEFAULT, Linking, find_version, known_versions
 
 from .conftest import Monolisp, run
 
@@ -25,6 +25,8 @@ def test_what_works_with_the_default_works_with(version: str, file: str, tmp_pat
     """The same tests, below a directory whose .sbcl-version names the other one."""
     (tmp_path / ".sbcl-version").write_text(version)
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", HERE / file, f"--basetemp={tmp_path / 'again'}"]
+    if find_version(version).linking is Linking.LOOKUP:
+        argv += ["-m", "not prelinked"]
     done = run(argv, timeout=3000)
     assert done.code == 0, done.out[-6000:]
 

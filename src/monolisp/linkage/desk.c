@@ -124,11 +124,14 @@ static int by_name(const void *one, const void *other)
     return strcmp(((const struct monolisp_symbol *)one)->name, ((const struct monolisp_symbol *)other)->name);
 }
 
-static int is_offered(const Elf64_Sym *symbol)
+/* What other objects could refer to before the link, which makes hidden names local: curl's whole interface is hidden in
+   its static library. Those that begin with an underscore are a library's own, as in names.py. */
+static int is_offered(const Elf64_Sym *symbol, const char *name)
 {
     int bind = ELF64_ST_BIND(symbol->st_info), type = ELF64_ST_TYPE(symbol->st_info);
-    return (bind == STB_GLOBAL || bind == STB_WEAK) && symbol->st_shndx != SHN_UNDEF && symbol->st_shndx != SHN_ABS
-        && (type == STT_FUNC || type == STT_OBJECT || type == STT_NOTYPE);
+    int hidden = ELF64_ST_VISIBILITY(symbol->st_other) == STV_HIDDEN && name[0] != '_';
+    return (bind == STB_GLOBAL || bind == STB_WEAK || hidden) && symbol->st_shndx != SHN_UNDEF
+        && symbol->st_shndx != SHN_ABS && (type == STT_FUNC || type == STT_OBJECT || type == STT_NOTYPE);
 }
 
 static void take_symbols(struct image *image, const char *content, const Elf64_Shdr *sections, const Elf64_Shdr *table)
@@ -138,7 +141,7 @@ static void take_symbols(struct image *image, const char *content, const Elf64_S
     size_t count = table->sh_size / sizeof *symbols;
     image->symbols = malloc((count + 1) * sizeof *image->symbols);
     for (size_t i = 0; image->symbols != NULL && i < count; i++)
-        if (is_offered(&symbols[i]))
+        if (is_offered(&symbols[i], names + symbols[i].st_name))
             image->symbols[image->count++] =
                 (struct monolisp_symbol){names + symbols[i].st_name, (void *)symbols[i].st_value};
     qsort(image->symbols, image->count, sizeof *image->symbols, by_name);
