@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from monolisp.linkage.sizes import Sizes
 from monolisp.lock import FILE as LOCK
 from monolisp.lock import Lock, read_lock
 from monolisp.project import Project, embedded_files
+from monolisp.provenance.own import own_texts
 from monolisp.publish import candidate, check_output, require_static
 from monolisp.store import digest_of
 from monolisp.target import Target
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from monolisp.libraries.recipe import Cookbook
     from monolisp.libraries.supply import Foreign
     from monolisp.libraries.wishes import Wishes
+    from monolisp.link.link import Notes
     from monolisp.link.program import Program
     from monolisp.lisp.session import Loaded, Saved
 
@@ -78,7 +80,7 @@ class Result:
 def plan_build(project: Project, target: Target, machine: Machine, always: bool = False) -> Plan:
     """Say what has to be done for `project`, and why. Looks at files, changes nothing."""
     toolchain, there = find_toolchain(project.sbcl or DEFAULT, target, machine.store)
-    made_of = [__version__, ours(project.recipes), toolchain.digest]
+    made_of = [__version__, own_texts(project.recipes), toolchain.digest]
     settings = digest_of([*made_of, _settings(project), environment_of(machine)])
     record_path = machine.store.area("builds") / f"{digest_of([_settings(project), str(project.output)])}.json"
     earlier = read_record(record_path)
@@ -100,15 +102,6 @@ def plan_build(project: Project, target: Target, machine: Machine, always: bool 
         *work,
     )
     return Plan(project, toolchain, output, settings, record_path, lock, steps, earlier)
-
-
-def ours(recipes: Sequence[Path] = ()) -> list[str]:
-    """Our own files that go into every program, and recipes: with other ones it would be another program."""
-    folder = Path(__file__).parent
-    named = [*(folder / "lisp").glob("*.lisp"), *(folder / "linkage").glob("*.[ch]"), *(folder / "link").glob("*.py")]
-    for place in (folder / "libraries" / "recipes", folder / "libraries" / "fixes", *recipes):
-        named += [path for path in place.glob("*") if path.suffix in (".toml", ".c", ".h")]
-    return [path.read_text(encoding="utf-8") for path in sorted(named)]
 
 
 def _settings(project: Project) -> dict[str, object]:
@@ -198,7 +191,8 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
             desk.foreign([*plan.project.exports, *loaded.exports], sorted(loaded.looked_up)), certificates=certificates
         )
         output = _final_output(plan, loaded)
-        linked = _publish(saved, foreign, output, plan, machine, watch)
+        described = _describing(plan, loaded, foreign, machine)
+        linked = _publish(saved, foreign, output, plan, machine, watch, described)
     result = _finish(plan, machine, output, loaded, linked, foreign, watch)
     _keep_lock(plan, lock, foreign)
     return result
@@ -260,15 +254,36 @@ def _earlier_code(plan: Plan) -> Path | None:
     return Path(told) if told and Path(told).is_file() else None
 
 
-def _publish(saved: Saved, foreign: Foreign, output: Path, plan: Plan, machine: Machine, watch: Stopwatch) -> Program:
+def _describing(plan: Plan, loaded: Loaded, foreign: Foreign, machine: Machine) -> Notes:
+    """What the executable will say of itself, once its code is linked."""
+
+    def notes(program: Program) -> dict[str, bytes]:
+        from monolisp.link.program import linked_libraries
+        from monolisp.lisp.session import environment
+        from monolisp.provenance.gather import made_with, program_of, systems_of
+        from monolisp.provenance.note import SECTION, section
+
+        libraries = linked_libraries(program, foreign)
+        told = made_with(own_texts(), plan.toolchain, libraries, _cookbook(plan.project))
+        epoch = int(environment(plan.toolchain, machine)["SOURCE_DATE_EPOCH"])
+        program_facts, systems = program_of(plan.project, loaded), systems_of(loaded.events)
+        return {SECTION: section(replace(told, program=program_facts, systems=systems, epoch=epoch))}
+
+    return notes
+
+
+def _publish(
+    saved: Saved, foreign: Foreign, output: Path, plan: Plan, machine: Machine, watch: Stopwatch, notes: Notes
+) -> Program:
     """Link, verify, and only then give the executable its name. Returns the linked code."""
     from monolisp.link.link import link
+    from monolisp.provenance.note import sealing
 
     with candidate(output, "linked") as path:
         with watch.step("link"):
             sizes = Sizes(plan.project.heap, plan.project.stack)
-            linked = link(saved, foreign, sizes, plan.toolchain, machine, path)
-        with watch.step("verify"), _meanwhile(lambda: saved.path.unlink(missing_ok=True)):
+            linked = link(saved, foreign, sizes, plan.toolchain, machine, path, notes)
+        with watch.step("verify"), _meanwhile(lambda: saved.path.unlink(missing_ok=True)), sealing(path):
             require_static(path, plan.toolchain.target, machine.path)
         path.rename(output)
     return linked
@@ -290,7 +305,9 @@ def _get_ready() -> None:
     import monolisp.elf.trial
     import monolisp.elf.verdict
     import monolisp.libraries.supplier
-    import monolisp.link.link  # noqa: F401
+    import monolisp.link.link
+    import monolisp.provenance.gather
+    import monolisp.provenance.note  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -325,7 +342,7 @@ def _finish(
     digest = plan.toolchain.digest
     from monolisp.link.program import linked_libraries
 
-    libraries = linked_libraries(linked, foreign)
+    libraries = {supply.label: names for supply, names in linked_libraries(linked, foreign)}
     undefined = undefined_names(linked, plan.toolchain)
     warnings = loaded.warnings
     return Result(output, True, record.output.size, loaded.entry, digest, libraries, undefined, warnings, watch.seconds)

@@ -725,6 +725,27 @@ class NotStatic(MonolispError):
     todo = "this is most likely a fault of monolisp: please report it with the lines above"
 
 
+class NoProvenance(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} does not say what it is made of"
+    why = "it has no section monolisp.provenance: monolisp did not make it, or a tool has removed the section"
+    todo = "name an executable as `monolisp build` wrote it; `monolisp verify FILE` judges any ELF file"
+
+
+class DamagedProvenance(MonolispError):
+    exit_code = Exit.INPUT
+    what = "what {file} says of itself cannot be read"
+    why = "{reason}"
+    todo = "the file is damaged or forged: get it again from where it came, or build it again"
+
+
+class ForgedProvenance(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} is not the file that it says it is"
+    why = "its code, its core or what it says of itself was changed after it was built"
+    todo = "get it again from where it came, or build it again; `strip` and a rename change nothing that counts"
+
+
 # --- the page ------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
     _verify_parser(commands.add_parser("verify", help="check that files are truly static"))
+    _inspect_parser(commands.add_parser("inspect", help="say what an executable is made of"))
     _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
     _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
@@ -226,6 +227,12 @@ def _verify_parser(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--no-run", action="store_true", help="do not run it in an empty root directory")
     verify.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     verify.set_defaults(run="look.run_verify")
+
+
+def _inspect_parser(inspect: argparse.ArgumentParser) -> None:
+    inspect.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
+    inspect.add_argument("--json", action="store_true", help="machine-readable")
+    inspect.set_defaults(run="provenance.run_inspect")
 
 
 def _linkage_parser(linkage: argparse.ArgumentParser) -> None:

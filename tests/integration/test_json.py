@@ -37,6 +37,12 @@ def test_linkage(monolisp: Monolisp, program: Path) -> None:
     check(monolisp("linkage", str(program), "--json").json())
 
 
+def test_inspect(monolisp: Monolisp, program: Path) -> None:
+    told = monolisp("inspect", str(program), "--json").json()
+    assert told["intact"]
+    check(told)
+
+
 def test_toolchains(monolisp: Monolisp) -> None:
     check(monolisp("toolchain", "list", "--json").json())
 

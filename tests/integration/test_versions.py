@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from monolisp.toolchain.version import DEFAULT, Linking, find_version, known_versions
+from monolisp.toolchain.version import DEFAULT, Linking, find_version, shipped_versions
 
 from .conftest import Monolisp, run
 
 HERE = Path(__file__).parent
-OTHERS = [version for version in known_versions() if version != DEFAULT]
+OTHERS = [version for version in shipped_versions() if version != DEFAULT]
 # What a program may lean on: examples, C libraries and all that CFFI does.
 AGAIN = ("test_examples.py", "test_libraries.py", "test_foreign.py")
 

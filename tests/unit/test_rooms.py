@@ -35,6 +35,7 @@ ORDER = (
     "libraries",
     "lisp",
     "link",
+    "provenance",
     "publish",
     "face",
     "build",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from monolisp.toolchain.machine import Machine
 
 if TYPE_CHECKING:
     from monolisp.libraries.supplier import Supplier
+    from monolisp.link.link import Notes
+    from monolisp.link.program import Program
 
 # What is asked, its argument, and the directory where it was asked (empty: not known). The questions are those of the
 # desk; "export" is a C symbol that was looked up.
@@ -72,6 +74,7 @@ def finish(face: Face, core: Path, output: Path, journal: Sequence[Line], wishes
     from monolisp.link.link import link
     from monolisp.link.program import linked_libraries
     from monolisp.lisp.session import Saved
+    from monolisp.provenance.note import sealing
 
     looked_up = sorted({line[1] for line in journal if line[0] == _EXPORT})
     asked = any(line[0] != _EXPORT for line in journal)
@@ -81,11 +84,32 @@ def finish(face: Face, core: Path, output: Path, journal: Sequence[Line], wishes
         if asked or wishes != Wishes():
             foreign = _informed(face, journal, wishes, machine).foreign((), looked_up)
         with candidate(output, "linked") as path:
-            program = link(Saved(core), foreign, None, face.toolchain, machine, path)
-            require_static(path, face.toolchain.target, machine.path)
+            notes = _describing(face, foreign, output, wishes)
+            program = link(Saved(core), foreign, None, face.toolchain, machine, path, notes)
+            with sealing(path):
+                require_static(path, face.toolchain.target, machine.path)
             path.rename(output)
     except BadCore as error:
         if has_no_room(core.parent):
             raise DiskFull(path=core.parent) from error
         raise HalfSaved(output=output, reason=error.why_text) from error
-    return Dumped(output, output.stat().st_size, linked_libraries(program, foreign))
+    libraries = {supply.label: names for supply, names in linked_libraries(program, foreign)}
+    return Dumped(output, output.stat().st_size, libraries)
+
+
+def _describing(face: Face, foreign: Foreign, output: Path, wishes: Wishes) -> Notes:
+    """What a dump says of itself: how its Lisp was loaded is not known, what it was made with is."""
+
+    def notes(program: Program) -> dict[str, bytes]:
+        from monolisp.libraries.recipe import Cookbook
+        from monolisp.link.program import linked_libraries
+        from monolisp.provenance.gather import made_with
+        from monolisp.provenance.note import SECTION, section
+        from monolisp.provenance.own import own_texts
+        from monolisp.provenance.record import DUMP
+        from monolisp.provenance.record import Program as Facts
+
+        told = made_with(own_texts(), face.toolchain, linked_libraries(program, foreign), Cookbook(wishes.folders))
+        return {SECTION: section(replace(told, program=Facts(name=output.name, kind=DUMP)))}
+
+    return notes

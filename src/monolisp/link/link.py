@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monolisp.libraries.supply import Foreign
@@ -13,23 +14,32 @@ from monolisp.lisp.session import Saved
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
+Notes = Callable[[Program], Mapping[str, bytes]]
+
 
 def link(
-    saved: Saved, foreign: Foreign, sizes: Sizes | None, toolchain: Toolchain, machine: Machine, output: Path
+    saved: Saved,
+    foreign: Foreign,
+    sizes: Sizes | None,
+    toolchain: Toolchain,
+    machine: Machine,
+    output: Path,
+    notes: Notes,
 ) -> Program:
-    """Write the executable of a saved core to `output`; returns the linked code in it.
+    """Write the executable of a saved core to `output`; returns the linked code in it. `notes` says of the linked code
+    which further sections there shall be (name → content).
 
     Lisp may have written the core behind the code that an earlier build was linked with: if that is still the right
     code, the file is complete but for its section headers. Raises BadCore, LinkFailed, SymbolClash, MissingInArchive,
     OSError.
     """
     program = link_program(saved.path, foreign, sizes, toolchain, machine)
-    notes = {LINKAGE_SECTION: linkage_note(program.linkage)}
+    sections = {LINKAGE_SECTION: linkage_note(program.linkage), **notes(program)}
     alignment = toolchain.target.core_alignment
     span = core_span(saved.path)
     if saved.code != program.path or span.begin % alignment:
-        compose(program.path, saved.path, alignment, notes, output, span)
+        compose(program.path, saved.path, alignment, sections, output, span)
         return program
-    complete(saved.path, span, alignment, notes)
+    complete(saved.path, span, alignment, sections)
     saved.path.rename(output)
     return program

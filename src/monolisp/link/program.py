@@ -170,13 +170,11 @@ def _link(
         raise explained(done.text)
 
 
-def linked_libraries(program: Program, foreign: Foreign) -> dict[str, list[str]]:
-    """Label → names asked for, of every library that something of is in the executable or that was asked for."""
+def linked_libraries(program: Program, foreign: Foreign) -> list[tuple[Supply, list[str]]]:
+    """Every library that something of is in the executable or that was asked for, with the names asked for."""
     asked = set(foreign.asked.values())
     used = [supply for supply in foreign.supplies if supply in program.supplies or supply.label in asked]
-    return {
-        supply.label: sorted(name for name, label in foreign.asked.items() if label == supply.label) for supply in used
-    }
+    return [(supply, sorted(name for name, label in foreign.asked.items() if label == supply.label)) for supply in used]
 
 
 def explained(text: str) -> MonolispError:

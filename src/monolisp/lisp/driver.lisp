@@ -149,9 +149,6 @@
     ;; Where a script leaves *PACKAGE* is where its MAIN is looked for first.
     (setf *script-package* *package*)))
 
-(defun asdf (name &rest arguments)
-  (apply (find-symbol name "ASDF") arguments))
-
 (defvar *watching* nil "True once ASDF tells which file it is at.")
 
 (defun watch-asdf ()
@@ -196,23 +193,6 @@
     (with-compilation-unit ()
       (asdf "LOAD-SYSTEM" name))
     system))
-
-(defun source-files (component)
-  "The namestrings of every source file below COMPONENT."
-  (if (typep component (find-symbol "PARENT-COMPONENT" "ASDF"))
-      (mapcan #'source-files (asdf "COMPONENT-CHILDREN" component))
-      (let ((pathname (asdf "COMPONENT-PATHNAME" component)))
-        (when pathname (list (namestring pathname))))))
-
-(defun tell-sources ()
-  "Tell the source files of every system that was loaded: those whose compiled files were still good were not read."
-  (when (find-package "ASDF")
-    (dolist (name (asdf "ALREADY-LOADED-SYSTEMS"))
-      (let* ((system (asdf "FIND-SYSTEM" name nil))
-             (definition (and system (asdf "SYSTEM-SOURCE-FILE" system))))
-        (when definition
-          (tell "sources" :system name
-                          :files (cons (namestring definition) (source-files system))))))))
 
 (defun known-systems ()
   "The names of all systems in ASDF's source registry."
@@ -368,6 +348,7 @@ runtime that we run on."
     (load-watched job)
     (unwatch-asdf)
     (tell-sources)
+    (tell-image)
     (tell "exports" :names (monolisp-names:names))
     (embed (getf job :embed))
     (save (getf job :code))))

@@ -29,7 +29,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the Lisp side: `name` is file, warning, system, entry, save or failed."""
+    """One line of the Lisp side: `name` is file, warning, system, sources, image, entry, exports, save or failed."""
 
     name: str
     fields: Mapping[str, Value]
@@ -40,6 +40,11 @@ class Event:
         if isinstance(value, list):
             return ", ".join(value)
         return "" if value is None else str(value)
+
+    def listed(self, field: str) -> list[str]:
+        """A field that is a list; empty when it is not there."""
+        value = self.fields.get(field)
+        return value if isinstance(value, list) else []
 
     @property
     def place(self) -> str:

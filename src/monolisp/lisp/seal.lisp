@@ -13,7 +13,7 @@
 
 ;;; What an older SBCL lacks is named here all the same.
 (eval-when (:compile-toplevel :load-toplevel :execute)
-  (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-C"))
+  (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
     (sb-ext:unlock-package name)))
 
 ;;; Symbols
@@ -23,16 +23,16 @@
 (defmacro drawn-part (hash) `(ldb (byte 10 22) ,hash))
 
 (defun hash-place ()
-  (- (ash sb-vm:symbol-hash-slot sb-vm:word-shift) sb-vm:other-pointer-lowtag))
+  (- (ash sb-vm::symbol-hash-slot sb-vm::word-shift) sb-vm::other-pointer-lowtag))
 
 (defun name-only (function &rest arguments)
   "The symbol that FUNCTION makes, with the drawn bits of its hash taken from its name."
   (let ((symbol (apply function arguments)))
-    (sb-sys:with-pinned-objects (symbol)
-      (symbol-macrolet ((hash (sb-sys:sap-ref-word (sb-sys:int-sap (sb-kernel:get-lisp-obj-address symbol))
+    (sb-sys::with-pinned-objects (symbol)
+      (symbol-macrolet ((hash (sb-sys::sap-ref-word (sb-sys::int-sap (sb-kernel::get-lisp-obj-address symbol))
                                                    (hash-place))))
         (setf (drawn-part hash)
-              (ldb (byte 10 3) (sb-int:murmur-hash-word/fixnum (name-part hash))))))
+              (ldb (byte 10 3) (sb-int::murmur-hash-word/fixnum (name-part hash))))))
     symbol))
 
 ;;; Types
@@ -48,28 +48,28 @@
   (if (minusp (decf *left*))
       0
       (typecase form
-        (cons (sb-int:mix (part-hash (car form)) (part-hash (cdr form))))
-        (symbol (sb-int:mix (sxhash (symbol-name form))
+        (cons (sb-int::mix (part-hash (car form)) (part-hash (cdr form))))
+        (symbol (sb-int::mix (sxhash (symbol-name form))
                             (sxhash (if (symbol-package form) (package-name (symbol-package form)) ""))))
         ((or number string character) (sxhash form))
         (t (sxhash (type-of form))))))
 
 (defun drawn-p (object)
   "Whether OBJECT came with this program; what SBCL's own core holds is the same everywhere."
-  (/= (sb-kernel:generation-of object) sb-vm:+pseudo-static-generation+))
+  (/= (sb-kernel::generation-of object) sb-vm::+pseudo-static-generation+))
 
 (defun bits-index ()
-  (sb-kernel:dsd-index (find "%BITS" (sb-kernel:dd-slots (sb-kernel:find-defstruct-description 'sb-kernel:ctype))
-                             :key (lambda (slot) (symbol-name (sb-kernel:dsd-name slot))) :test #'string=)))
+  (sb-kernel::dsd-index (find "%BITS" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description 'sb-kernel::ctype))
+                             :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
 
 ;;; CTYPE-PRNG-NBITS without the three flags below.
 (defmacro drawn-bits (bits) `(ldb (byte 22 3) ,bits))
 
 (defun number-again (type index)
   "Take the drawn bits of TYPE's hash, in its slot INDEX, from what it says."
-  (when (and (typep type 'sb-kernel:ctype) (drawn-p type))
-    (setf (drawn-bits (sb-kernel:%instance-ref type index))
-          (ldb (byte 22 0) (content-hash (sb-kernel:type-specifier type))))))
+  (when (and (typep type 'sb-kernel::ctype) (drawn-p type))
+    (setf (drawn-bits (sb-kernel::%instance-ref type index))
+          (ldb (byte 22 0) (content-hash (sb-kernel::type-specifier type))))))
 
 (defun hashsets ()
   (mapcar #'symbol-value
@@ -86,7 +86,7 @@
   "Put MEMBERS in anew, in the order of their hashes."
   (let* ((hash (sb-impl::hashset-hash-function hashset))
          (keyed (mapcar (lambda (member) (cons (funcall hash member) member)) members))
-         (capacity (max 64 (sb-int:power-of-two-ceiling (* 2 (length members))))))
+         (capacity (max 64 (sb-int::power-of-two-ceiling (* 2 (length members))))))
     (setf (sb-impl::hashset-storage hashset)
           (sb-impl::allocate-hashset-storage capacity (sb-impl::hashset-weakp hashset)))
     (loop for (nil . member) in (sort keyed #'< :key #'car)
@@ -128,28 +128,28 @@
 (defun reset-counters ()
   (setf sb-ext:*gc-run-time* 0
         sb-impl::*gc-real-time* 0
-        sb-int:*n-bytes-freed-or-purified* 0))
+        sb-int::*n-bytes-freed-or-purified* 0))
 
 ;;; When
 
 (defun watch ()
-  (sb-int:encapsulate 'sb-impl::%make-symbol 'monolisp-seal #'name-only)
-  (sb-int:encapsulate 'sb-impl::stream-deinit 'monolisp-seal #'expect-the-end))
+  (sb-int::encapsulate 'sb-impl::%make-symbol 'monolisp-seal #'name-only)
+  (sb-int::encapsulate 'sb-impl::stream-deinit 'monolisp-seal #'expect-the-end))
 
 (defun expect-the-end (stream-deinit)
   "The last thing of DEINIT; what comes after it makes types, too."
   (funcall stream-deinit)
-  (sb-int:unencapsulate 'sb-impl::stream-deinit 'monolisp-seal)
-  (sb-int:encapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal #'seal))
+  (sb-int::unencapsulate 'sb-impl::stream-deinit 'monolisp-seal)
+  (sb-int::encapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal #'seal))
 
 (defun seal (unsafe-clear-roots generation)
   "The last thing that Lisp does before C saves the core. A collection in between clears other generations."
-  (when (= generation sb-vm:+highest-normal-generation+)
-    (sb-int:unencapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal)
-    (sb-int:unencapsulate 'sb-impl::%make-symbol 'monolisp-seal)
-    (sb-sys:scrub-control-stack)
+  (when (= generation sb-vm::+highest-normal-generation+)
+    (sb-int::unencapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal)
+    (sb-int::unencapsulate 'sb-impl::%make-symbol 'monolisp-seal)
+    (sb-sys::scrub-control-stack)
     ;; Not GC: neither finalizers nor hooks of the program's may run any more.
-    (sb-kernel::sub-gc sb-vm:+pseudo-static-generation+)
+    (sb-kernel::sub-gc sb-vm::+pseudo-static-generation+)
     (seal-members)
     (seal-single-types)
     (seal-types)
@@ -158,8 +158,8 @@
     (reset-counters))
   (funcall unsafe-clear-roots generation))
 
-(when (and (fboundp 'sb-kernel::rebuild-ctype-hashsets) (= sb-vm:n-word-bits 64))
+(when (and (fboundp 'sb-kernel::rebuild-ctype-hashsets) (= sb-vm::n-word-bits 64))
   (watch))
 
-(dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-C"))
+(dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
   (sb-ext:lock-package name))

@@ -25,7 +25,9 @@ from monolisp.toolchain.toolchain import Toolchain
 FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
-_DRIVER = tuple(FOLDER / f"{name}.lisp" for name in ("seal", "program", "watch", "names", "events", "driver"))
+_DRIVER = tuple(
+    FOLDER / f"{name}.lisp" for name in ("seal", "program", "watch", "names", "events", "sources", "driver")
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Loaded:
     def exports(self) -> tuple[str, ...]:
         """The C symbols that the program's code looks up by name while it runs."""
         event = next((event for event in self.events if event.name == "exports"), None)
-        return tuple(_listed(event, "names")) if event else ()
+        return tuple(event.listed("names")) if event else ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -184,7 +186,7 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         raise death_of(events, done.returncode, said)
     files, directories, looked_up = read_record(record.read_bytes())
-    told = {str(file) for event in events if event.name == "sources" for file in _listed(event)}
+    told = {str(file) for event in events if event.name == "sources" for file in event.listed("files")}
     return Loaded(events, frozenset(files | told), directories, frozenset(looked_up))
 
 
@@ -210,11 +212,6 @@ def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
 
 def _asker(system: str, file: str) -> str:
     return f"{file} of the system {system}" if system else file or "the program"
-
-
-def _listed(event: Event, field: str = "files") -> list[str]:
-    value = event.fields.get(field)
-    return value if isinstance(value, list) else []
 
 
 def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]], set[str]]:

@@ -36,7 +36,7 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 EPOCH = 1_700_000_000
 _PARTS = ("dl", "record", "desk", "clerk", "dump", "emutls", "quick", "seal", "vector", "math")
 BUILD_RUNTIME = tuple(f"{name}.c" for name in _PARTS)
-# Functions of SBCL's that those replace.
+# Functions of SBCL's that those replace, where it has them.
 REPLACED = ("verify_heap", "compress_vector", "os_unlink_runtime")
 # "headers" is the first that links a program.
 STAGES: Needs = {
@@ -188,7 +188,7 @@ def runtime(shop: Workshop, libc: CLibrary, zstd: tuple[Path, Path], into: Path)
     # `make clean` in make-target-1.sh would only compile the same again: hence its remaining steps, one by one.
     shop.run("runtime", ["make", "-C", directory, "sbcl.mk"])
     ours = shop.work / "dl" / "sbcl.o"
-    ours.write_bytes(weakened(content, REPLACED, "sbcl.o"))
+    ours.write_bytes(weakened(content, [name for name in REPLACED if name in names["runtime"]], "sbcl.o"))
     program = into / "sbcl"
     link_build_runtime(shop, [into / "lib" / "crt1.o", *objects, ours], [*archives, into / "lib" / ARCHIVE], program)
     shutil.copy2(program, directory / "sbcl")

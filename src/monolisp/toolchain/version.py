@@ -61,7 +61,16 @@ def own_pins() -> Path:
 
 def known_versions() -> list[str]:
     """Every pinned version: those that come with monolisp, and a person's own."""
-    return sorted({path.stem for folder in (_FOLDER, own_pins()) for path in folder.glob("*.toml")}, key=_by_number)
+    return _versions(_FOLDER, own_pins())
+
+
+def shipped_versions() -> list[str]:
+    """The versions whose pins come with monolisp."""
+    return _versions(_FOLDER)
+
+
+def _versions(*folders: Path) -> list[str]:
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")}, key=_by_number)
 
 
 def _by_number(version: str) -> list[int]:
@@ -69,8 +78,9 @@ def _by_number(version: str) -> list[int]:
 
 
 def nearest_version(version: str) -> str:
-    """The pinned version that comes closest before `version`, or else the first."""
-    known = known_versions()
+    """The shipped version that comes closest before `version`, or else the first: what a new pin begins from. A pin of
+    the user's says what one source was seen to have, no more."""
+    known = shipped_versions()
     return max((other for other in known if _by_number(other) <= _by_number(version)), key=_by_number, default=known[0])
 
 

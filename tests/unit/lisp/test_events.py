@@ -20,7 +20,7 @@ from monolisp.lisp.events import Event, death_of, failure_of, parse_event
 from monolisp.progress import Silent
 
 FOLDER = Path(monolisp.lisp.__file__).parent
-DRIVER = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("events.lisp", "driver.lisp"))
+DRIVER = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("events.lisp", "sources.lisp", "driver.lisp"))
 
 
 def parsed(line: str) -> Event:

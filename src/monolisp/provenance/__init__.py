@@ -1,0 +1,1 @@
+"""What an executable is made of, in the executable itself."""
