@@ -119,11 +119,6 @@
            (end (read-sequence text stream)))
       (subseq text 0 end))))
 
-(defun recorded-name (file &optional (directory *default-pathname-defaults*) (prefix ""))
-  "What an executable says of FILE as the place of a definition: its path below DIRECTORY, or else only its name."
-  (let ((name (enough-namestring file directory)))
-    (concatenate 'string prefix (if (char= (char name 0) #\/) (file-namestring file) name))))
-
 (defun load-script (file)
   "Load FILE as LOAD would load source, knowing the line of each form."
   (tell "file" :file file)
@@ -287,6 +282,7 @@ runtime that we run on."
     (setf (sb-alien:extern-alien "sbcl_runtime" sb-sys:system-area-pointer)
           (sb-alien:alien-sap (sb-alien:make-alien-string code))))
   (tidy-uiop)
+  (forget-places)
   (setf *package* (find-package "COMMON-LISP-USER")
         *features* (adjoin :monolisp *features*))
   (tell "save")
@@ -341,6 +337,7 @@ runtime that we run on."
       (setf *events* (sb-sys:make-fd-stream (parse-integer descriptor) :output t :buffering :full
                                                                        :external-format :utf-8)))
     (if (getf job :debugger) (sb-ext:enable-debugger) (sb-ext:disable-debugger))
+    (monolisp-seal:call-place (namestring *default-pathname-defaults*) "")
     (setf *packages-before* (list-all-packages)
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))

@@ -6,15 +6,7 @@
 ;;;; SBCL src/code/symbol.lisp (%MAKE-SYMBOL), type-class.lisp, hashset.lisp, save.lisp (DEINIT), 2.4.6 to 2.6.7. Older
 ;;;; ones have not all of these functions, and their cores are not the same each time.
 
-(defpackage #:monolisp-seal
-  (:use #:common-lisp))
-
 (in-package #:monolisp-seal)
-
-;;; What an older SBCL lacks is named here all the same.
-(eval-when (:compile-toplevel :load-toplevel :execute)
-  (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
-    (sb-ext:unlock-package name)))
 
 ;;; Symbols
 
@@ -34,6 +26,39 @@
         (setf (drawn-part hash)
               (ldb (byte 10 3) (sb-int::murmur-hash-word/fixnum (name-part hash))))))
     symbol))
+
+;;; Generic functions
+
+(defvar *made* 0 "How many generic functions and their like were made.")
+
+(defmacro executable-p ()
+  "Whether such objects begin with code, with the hash in the upper half of their fourth word; else it is a slot."
+  (and (member :executable-funinstances sb-impl::+internal-features+) t))
+
+(defun hash-index ()
+  (sb-kernel::dsd-index (find "HASH-CODE" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description
+                                                                'sb-pcl::standard-funcallable-instance))
+                              :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
+
+(defun counted (function &rest arguments)
+  "The generic function that FUNCTION makes, with a hash by how many came before it."
+  (let ((made (apply function arguments))
+        (hash (sb-int::murmur-hash-word/fixnum (incf *made*))))
+    (if (executable-p)
+        (sb-sys::with-pinned-objects (made)
+          (setf (sb-sys::sap-ref-32 (sb-sys::int-sap (sb-kernel::get-lisp-obj-address made))
+                                    (- (+ (* 3 sb-vm::n-word-bytes) 4) sb-vm::fun-pointer-lowtag))
+                (ldb (byte 32 0) hash)))
+        (setf (sb-kernel::%funcallable-instance-info made (hash-index)) hash))
+    made))
+
+(defun forget-state ()
+  "What the next hash would have been drawn from is a constant of the function that draws it."
+  (let ((code (sb-kernel::fun-code-header #'sb-pcl::allocate-standard-funcallable-instance)))
+    (loop for index from sb-vm::code-constants-offset below (sb-kernel::code-header-words code)
+          for constant = (sb-kernel::code-header-ref code index)
+          do (when (typep constant '(simple-array (unsigned-byte 62) (1)))
+               (setf (aref constant 0) 0)))))
 
 ;;; Types
 
@@ -101,6 +126,89 @@
           do (refill hashset members))
     (setf (aref sb-kernel::*ctype-hash-state* 0) 1)))
 
+;;; Instances that were hashed: SBCL took their addresses, and keeps them behind the slots
+
+(defun hashed-p (object)
+  (and (typep object '(or structure-object standard-object condition))
+       (logbitp sb-vm::hash-slot-present-flag (sb-kernel::instance-header-word object))))
+
+(defun slot-values (instance)
+  (if (typep instance 'standard-object)
+      (coerce (sb-pcl::std-instance-slots instance) 'list)
+      (loop for slot in (sb-kernel::dd-slots (sb-kernel::layout-dd (sb-kernel::%instance-layout instance)))
+            when (eq (sb-kernel::dsd-raw-type slot) t)
+              collect (sb-kernel::%instance-ref instance (sb-kernel::dsd-index slot)))))
+
+(defun hash-again (instances)
+  "Give each a hash by its class and what is in it, and by how many that look the same came before."
+  (let ((alike (make-hash-table)))
+    (dolist (instance instances)
+      (let ((key (content-hash (cons (type-of instance) (slot-values instance)))))
+        (setf (sb-kernel::%instance-ref instance (sb-kernel::%instance-length instance))
+              (sb-int::mix key (incf (gethash key alike 0))))))))
+
+(defun holds-hashed-p (key depth)
+  "Whether the hash of KEY, by EQUAL or EQUALP, is made of such an instance's."
+  (typecase key
+    (cons (and (plusp depth)
+               (or (holds-hashed-p (car key) (1- depth)) (holds-hashed-p (cdr key) (1- depth)))))
+    (sb-kernel:instance (hashed-p key))))
+
+(defun fill-again (table)
+  "The same pairs in the same order."
+  (let ((pairs (loop for key being the hash-keys of table using (hash-value value)
+                     collect (cons key value))))
+    (clrhash table)
+    (loop for (key . value) in pairs
+          do (setf (gethash key table) value))))
+
+(defun keyed-by-hashed-p (table)
+  (and (not (member (hash-table-test table) '(eq eql)))
+       (loop for key being the hash-keys of table
+               thereis (holds-hashed-p key 5))))
+
+(defun forget-last-key (table)
+  "A table remembers where its last key was; below that it remembers how large it is to become."
+  (when (plusp (sb-impl::hash-table-cache table))
+    (setf (sb-impl::hash-table-cache table) 0)))
+
+(defun by-address-p (pairs)
+  (logtest (ash sb-vm::vector-addr-hashing-flag sb-vm::array-flags-data-position)
+           (sb-kernel::get-header-data pairs)))
+
+(defun forget-addresses (table)
+  "A table of keys that are hashed by their addresses finds none of them after saving, and is made anew at its first use.
+Until then nothing is in its chains but the cells that are free."
+  (let ((pairs (sb-impl::hash-table-pairs table)) (next (sb-impl::hash-table-next-vector table)))
+    (when (by-address-p pairs)
+      (setf (svref pairs 1) 1)
+      (fill (sb-impl::hash-table-index-vector table) 0)
+      (loop for index from 1 below (length next)
+            unless (= (sb-kernel::get-lisp-obj-address (svref pairs (* 2 index))) sb-vm::unbound-marker-widetag)
+              do (setf (aref next index) 0)))))
+
+(defun survey ()
+  "Rename the places of definitions; the hashed instances of the program, and the tables that have such in their keys."
+  (let ((instances '()) (tables '()))
+    (sb-vm::map-allocated-objects
+     (lambda (object type size)
+       (declare (ignore size))
+       (cond ((= type sb-vm::instance-widetag)
+              (rename-place object)
+              (when (hash-table-p object)
+                (forget-last-key object)
+                (if (keyed-by-hashed-p object) (push object tables) (forget-addresses object)))
+              (when (and (hashed-p object) (drawn-p object)) (push object instances)))
+             ((consp object) (rename-place object))))
+     :dynamic)
+    (setf *places* '())
+    (values (nreverse instances) tables)))
+
+(defun seal-instances ()
+  (multiple-value-bind (instances tables) (survey)
+    (hash-again instances)
+    (mapc #'fill-again tables)))
+
 ;;; Tables beside them
 
 (defun seal-members ()
@@ -118,11 +226,6 @@
     (loop for (nil key type) in (sort entries #'< :key #'first)
           do (setf (gethash key table) type))))
 
-(defun forget-last-key (table)
-  "A table remembers where its last key was: let it be the first one."
-  (loop for key being the hash-keys of table
-        do (return (gethash key table))))
-
 ;;; Counters
 
 (defun reset-counters ()
@@ -132,14 +235,24 @@
 
 ;;; When
 
+(defun keep-code (function scratchpad)
+  "A thread frees code that nothing refers to; whether that is before or after other code is made would decide how much
+room that one gets."
+  (declare (ignore function scratchpad))
+  nil)
+
 (defun watch ()
+  (when (fboundp 'sb-vm::immobile-code-dealloc-1)
+    (sb-int::encapsulate 'sb-vm::immobile-code-dealloc-1 'monolisp-seal #'keep-code))
   (sb-int::encapsulate 'sb-impl::%make-symbol 'monolisp-seal #'name-only)
+  (sb-int::encapsulate 'sb-pcl::allocate-standard-funcallable-instance 'monolisp-seal #'counted)
   (sb-int::encapsulate 'sb-impl::stream-deinit 'monolisp-seal #'expect-the-end))
 
 (defun expect-the-end (stream-deinit)
   "The last thing of DEINIT; what comes after it makes types, too."
   (funcall stream-deinit)
   (sb-int::unencapsulate 'sb-impl::stream-deinit 'monolisp-seal)
+  (sb-int::unencapsulate 'sb-vm::immobile-code-dealloc-1 'monolisp-seal)
   (sb-int::encapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal #'seal))
 
 (defun seal (unsafe-clear-roots generation)
@@ -147,13 +260,15 @@
   (when (= generation sb-vm::+highest-normal-generation+)
     (sb-int::unencapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal)
     (sb-int::unencapsulate 'sb-impl::%make-symbol 'monolisp-seal)
+    (sb-int::unencapsulate 'sb-pcl::allocate-standard-funcallable-instance 'monolisp-seal)
+    (forget-state)
     (sb-sys::scrub-control-stack)
     ;; Not GC: neither finalizers nor hooks of the program's may run any more.
     (sb-kernel::sub-gc sb-vm::+pseudo-static-generation+)
+    (seal-instances)
     (seal-members)
     (seal-single-types)
     (seal-types)
-    (forget-last-key sb-c::*backend-primitive-type-names*)
     (sb-impl::drop-all-hash-caches)
     (reset-counters))
   (funcall unsafe-clear-roots generation))

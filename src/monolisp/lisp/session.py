@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
 _DRIVER = tuple(
-    FOLDER / f"{name}.lisp" for name in ("seal", "program", "watch", "names", "events", "sources", "driver")
+    FOLDER / f"{name}.lisp" for name in ("places", "seal", "program", "watch", "names", "events", "sources", "driver")
 )
 
 

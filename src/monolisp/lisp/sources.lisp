@@ -34,3 +34,47 @@
   "Tell what of the finished image a reader of the executable wants to know."
   (flet ((sorted (names) (sort (mapcar #'string names) #'string<)))
     (tell "image" :features (sorted *features*) :modules (sorted *modules*))))
+
+;;; Where it was
+
+(defun recorded-name (file &optional (directory *default-pathname-defaults*) (prefix ""))
+  "What an executable says of FILE as the place of a definition: its path below DIRECTORY, or else only its name."
+  (let ((name (enough-namestring file directory)))
+    (concatenate 'string prefix (if (eql (position #\/ name) 0) (file-namestring file) name))))
+
+(defun forget-places ()
+  "An executable has its systems inside and may be anywhere: it does not look for them, and a file of a system is where
+the system's name says, as a relative path."
+  (when (find-package "ASDF")
+    (dolist (name (asdf "ALREADY-LOADED-SYSTEMS"))
+      (asdf "REGISTER-IMMUTABLE-SYSTEM" name))
+    (asdf "MAP-SYSTEMS" #'forget-place)))
+
+(defun forget-place (system)
+  (let* ((definition (asdf "SYSTEM-SOURCE-FILE" system))
+         (directory (if definition (directory-of definition) *default-pathname-defaults*))
+         (prefix (concatenate 'string (asdf "COMPONENT-NAME" system) "/")))
+    (when definition (monolisp-seal:call-place (namestring directory) prefix))
+    (labels ((place (file)
+               (and file (sb-ext:parse-native-namestring (recorded-name file directory prefix))))
+             (forget-in (component slot)
+               (when (slot-boundp component slot)
+                 (let ((path (slot-value component slot)))
+                   (when (and (pathnamep path) (eq (first (pathname-directory path)) :absolute))
+                     (setf (slot-value component slot) (place path))))))
+             (forget (component)
+               (let ((times (asdf-internal "COMPONENT-OPERATION-TIMES" component)))
+                 (dolist (name '("ABSOLUTE-PATHNAME" "RELATIVE-PATHNAME"))
+                   (forget-in component (find-symbol name "ASDF/COMPONENT")))
+                 (loop for operation being the hash-keys of times using (hash-value time)
+                       do (when (integerp time) (setf (gethash operation times) 0)))
+                 (when (typep component (find-symbol "PARENT-COMPONENT" "ASDF"))
+                   (mapc #'forget (asdf "COMPONENT-CHILDREN" component))))))
+      (forget system)
+      (forget-in system (find-symbol "SOURCE-FILE" "ASDF/SYSTEM")))))
+
+(defun directory-of (file)
+  (make-pathname :name nil :type nil :version nil :defaults file))
+
+(defun asdf-internal (name &rest arguments)
+  (apply (find-symbol name "ASDF/COMPONENT") arguments))
