@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -65,6 +66,14 @@ def parse_reference(text: str) -> Reference:
     return Reference(found["host"], name, found["tag"])
 
 
+def upload_address(asked: str, location: str, digest: str) -> str | None:
+    """Where a blob is sent, when `asked` answered with `location`; None where what is secret would not stay so."""
+    place = urljoin(asked, location)
+    if asked.startswith("https:") and not place.startswith("https:"):
+        return None
+    return f"{place}{'&' if '?' in place else '?'}digest={quote(digest, safe='')}"
+
+
 class Registry:
     """A repository of a registry. `logins` are files such as ~/.docker/config.json, which is always read.
 
@@ -97,6 +106,9 @@ class Registry:
             client.auth.load_configs(account, configs=[str(path) for path in logins if path.is_file()])
         except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
             self._refuse(f"the file with your logins cannot be used: {error}", error)
+        # A password goes with the first request already, or a blob would be sent twice. oras raises where it has none.
+        with suppress(AttributeError):
+            client.session.headers.update(client.auth.get_auth_header())
 
     def put_blob(self, blob: Blob) -> bool:
         """Send a blob, unless it is there; says whether it was sent."""
@@ -104,8 +116,9 @@ class Registry:
         if self._request("HEAD", f"blobs/{digest}", {200, 404}).status_code == 200:
             return False
         begun = self._request("POST", "blobs/uploads/", {202})
-        place = urljoin(begun.url, begun.headers.get("Location", ""))
-        url = f"{place}{'&' if '?' in place else '?'}digest={quote(digest, safe='')}"
+        url = upload_address(begun.url, begun.headers.get("Location", ""), digest)
+        if url is None:
+            raise RegistryFailed(reference=self._reference, reason="it wants the image sent to where there is no TLS")
         headers = {"Content-Type": _OCTETS, "Content-Length": str(len(blob))}
         self._request("PUT", url, {201}, blob, headers)
         return True

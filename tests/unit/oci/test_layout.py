@@ -170,7 +170,7 @@ def read(file: Path, content: bytes) -> None:
 class TestDamage:
     """Whatever is in the file, it is read whole and true, or refused in words."""
 
-    @settings(max_examples=300)
+    @settings(max_examples=300, deadline=None)
     @given(data=st.data())
     def test_bytes_changed(self, pristine: tuple[Path, bytes], data: st.DataObject) -> None:
         file, content = pristine
@@ -180,13 +180,13 @@ class TestDamage:
             damaged[place : place + len(octets)] = octets
         read(file, bytes(damaged))
 
-    @settings(max_examples=100)
+    @settings(max_examples=100, deadline=None)
     @given(data=st.data())
     def test_cut_off(self, pristine: tuple[Path, bytes], data: st.DataObject) -> None:
         file, content = pristine
         read(file, content[: data.draw(st.integers(0, len(content)))])
 
-    @settings(max_examples=100)
+    @settings(max_examples=100, deadline=None)
     @given(content=st.binary(max_size=2048))
     def test_anything(self, pristine: tuple[Path, bytes], content: bytes) -> None:
         read(pristine[0], content)
@@ -204,7 +204,7 @@ class TestDamage:
         max_leaves=12,
     )
 
-    @settings(max_examples=200)
+    @settings(max_examples=200, deadline=None)
     @given(index=_TREES, manifest=_TREES)
     def test_any_documents(self, pristine: tuple[Path, bytes], index: object, manifest: object) -> None:
         file, _ = pristine

@@ -11,7 +11,7 @@ from monolisp.oci import Attachment, Contents, push, write_archive
 from monolisp.oci import registry as door
 from monolisp.oci.image import Descriptor
 from monolisp.oci.push import with_referrer
-from monolisp.oci.registry import Reference, parse_reference
+from monolisp.oci.registry import Reference, parse_reference, upload_address
 
 from .making import program
 
@@ -59,6 +59,20 @@ class TestReference:
     def test_bad(self, text: str) -> None:
         with pytest.raises(BadReference):
             parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "location", "address"),
+    [
+        ("https://r/v2/a/blobs/uploads/", "/v2/u/1", "https://r/v2/u/1?digest=sha256%3A1"),
+        ("https://r/v2/a/blobs/uploads/", "/v2/u/1?state=x", "https://r/v2/u/1?state=x&digest=sha256%3A1"),
+        ("https://r/v2/a/blobs/uploads/", "https://other/u", "https://other/u?digest=sha256%3A1"),
+        ("https://r/v2/a/blobs/uploads/", "http://r/u", None),
+        ("http://r/v2/a/blobs/uploads/", "http://r/u", "http://r/u?digest=sha256%3A1"),
+    ],
+)
+def test_where_blobs_are_sent(asked: str, location: str, address: str | None) -> None:
+    assert upload_address(asked, location, "sha256:1") == address
 
 
 class TestReferrers:
