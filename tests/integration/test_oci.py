@@ -361,6 +361,7 @@ def test_two_processors(monolisp: Monolisp, registry: str, tmp_path: Path) -> No
     digest = write_archive(images_of(programs, "hello", Extras()), tmp_path / "hello.tar", 0, "hello:1.0")
     reference = f"{registry}/team/processors:1.0"
     assert push(tmp_path / "hello.tar", reference, "--plain-http").out == f"{reference}@{digest}\n"
+    (tmp_path / "pulled").mkdir()
     for name, emulator in names.items():
         arguments = ["--override-arch", name, "copy", "--src-tls-verify=false"]
         skopeo(*arguments, f"docker://{reference}", f"oci:{tmp_path / 'pulled' / name}:1.0")

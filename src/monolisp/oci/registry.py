@@ -179,7 +179,13 @@ def _library(name: str) -> ModuleType:
 def _have_patience(session: Any) -> None:
     """Every request ends, and what may pass is tried again."""
     retry = _library("urllib3.util").Retry(
-        total=3, connect=1, backoff_factor=0.5, status_forcelist=_AGAIN, allowed_methods=None, raise_on_status=False
+        total=3,
+        connect=1,
+        other=0,
+        backoff_factor=0.5,
+        status_forcelist=_AGAIN,
+        allowed_methods=None,
+        raise_on_status=False,
     )
     for prefix in ("http://", "https://"):
         session.mount(prefix, _library("requests.adapters").HTTPAdapter(max_retries=retry))

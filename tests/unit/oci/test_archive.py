@@ -6,6 +6,7 @@ import stat
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,13 @@ class TestTheSameBytes:
         write_archive(two, tmp_path / "a.tar", EPOCH, "1.0")
         write_archive(two, tmp_path / "deeper" / "other.tar", EPOCH, "1.0")
         assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "deeper" / "other.tar").read_bytes()
+
+    def test_no_time_and_no_name_in_gzip_s_header(self, tmp_path: Path) -> None:
+        """Two archives of the same second would not tell. Source: RFC 1952, 2.3."""
+        write_archive([full(tmp_path)], tmp_path / "a.tar", EPOCH, "1.0")
+        image = opened(tmp_path / "a.tar")
+        for layer in layers(image):
+            assert image.blob(layer)[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 
     def test_what_counts(self, tmp_path: Path) -> None:
         one = full(tmp_path)
@@ -104,7 +112,7 @@ class TestLayout:
         assert opened(tmp_path / "a.tar").top["platform"] == {"os": "linux", "architecture": "mips", "variant": "hard"}
 
 
-def layers(image: Opened) -> list[dict[str, object]]:
+def layers(image: Opened) -> list[dict[str, Any]]:
     return list(image.document(image.top)["layers"])
 
 
