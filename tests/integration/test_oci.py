@@ -284,6 +284,26 @@ class TestTokens:
         assert len(done.err.splitlines()) == 3
         assert time.monotonic() - begin < 10
 
+    def test_the_login_that_goes_first(self, two: tuple[Path, str], other: tuple[str, Books], tmp_path: Path) -> None:
+        host, books = other
+        books.tokens = True
+        wrong = login(tmp_path / ".docker", host, "me:wrong")
+        env = {**login(tmp_path / "docker", host, "me:secret"), "HOME": str(tmp_path)}
+        for seed in "123":
+            assert push(two[0], f"{host}/a:1", "--plain-http", PYTHONHASHSEED=seed, **env).code == 0
+        assert push(two[0], f"{host}/a:1", "--plain-http", **wrong).code == 8
+
+    def test_a_credential_helper(self, two: tuple[Path, str], other: tuple[str, Books], tmp_path: Path) -> None:
+        host, books = other
+        books.tokens = True
+        helper = tmp_path / "docker-credential-test"
+        helper.write_text('#!/bin/sh\necho \'{"Username":"me","Secret":"secret"}\'\n', encoding="utf-8")
+        helper.chmod(0o755)
+        (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {host: "test"}}), encoding="utf-8")
+        env = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = push(two[0], f"{host}/a:1", "--plain-http", **env)
+        assert done.code == 0, done.err
+
     def test_a_damaged_login(self, two: tuple[Path, str], other: tuple[str, Books], tmp_path: Path) -> None:
         env = login(tmp_path / "docker", other[0], "me:secret")
         (tmp_path / "docker/config.json").write_text("{", encoding="utf-8")

@@ -29,10 +29,12 @@ def run_push(options: argparse.Namespace) -> int:
 
 
 def _logins() -> list[Path]:
-    """Where docker, podman and skopeo keep logins, besides ~/.docker/config.json."""
-    folders = (("DOCKER_CONFIG", "config.json"), ("XDG_RUNTIME_DIR", "containers/auth.json"))
-    files = [Path(os.environ[name], file) for name, file in folders if os.environ.get(name)]
-    return [*files, *([Path(os.environ["REGISTRY_AUTH_FILE"])] if os.environ.get("REGISTRY_AUTH_FILE") else [])]
+    """Where skopeo, docker and podman look for logins. Source: containers-auth.json(5); docker's DOCKER_CONFIG."""
+    named = os.environ.get("REGISTRY_AUTH_FILE")
+    docker = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    podman = Path(runtime, "containers") if runtime else Path(f"/run/containers/{os.getuid()}")
+    return [*([Path(named)] if named else []), Path(docker, "config.json"), podman / "auth.json"]
 
 
 def _attachment(told: str) -> Attachment:

@@ -7,15 +7,19 @@ Source: OCI distribution-spec 1.1, "Pushing Manifests with Subject", "Referrers 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from monolisp.errors import NoSuchFile, NoSuchPlatform, RegistryFailed
 from monolisp.oci.image import INDEX, NOTHING, TITLE, Descriptor, Document, artifact, document
 from monolisp.oci.layout import Blob, Layout, read_archive
 from monolisp.oci.registry import Reference, Registry, parse_reference
 from monolisp.store import sha256_file
+
+# Where docker keeps logins, below the user's home directory.
+DOCKERS = Path(".docker/config.json")
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,11 @@ class Attachment:
 
 
 def push(
-    archive: Path, reference: str, attach: Sequence[Attachment], plain_http: bool, logins: Sequence[Path] = ()
+    archive: Path, reference: str, attach: Sequence[Attachment], plain_http: bool, logins: Sequence[Path] | None = None
 ) -> str:
     """Push the image in `archive` as `reference`, and attach files to it; returns its digest.
 
-    `logins` are files with logins, besides ~/.docker/config.json.
+    `logins` are files of the form of docker's config.json, those before going first (default: docker's own).
     Raises BadReference, NotAnOciArchive, NoSuchFile, Unreadable, NoSuchPlatform; OciExtraMissing; RegistryUnreachable,
     RegistryRefuses, RegistryFailed.
     """
@@ -41,7 +45,7 @@ def push(
     layout = read_archive(archive)
     subjects = [_subject(layout, one, archive) for one in attach]
     files = [_file(one) for one in attach]
-    registry = Registry(named, plain_http, logins)
+    registry = Registry(named, plain_http, [Path.home() / DOCKERS] if logins is None else logins)
     for blob in layout.blobs:
         registry.put_blob(blob)
     for manifest in layout.manifests:
@@ -93,9 +97,9 @@ def with_referrer(before: bytes | None, referrer: Descriptor, named: Reference) 
     return document(INDEX, {**table, "manifests": entries})
 
 
-def _listed(before: bytes | None, named: Reference) -> dict[str, list[Mapping[str, object]]]:
+def _listed(before: bytes | None, named: Reference) -> dict[str, Any]:
     if before is None:
-        return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}  # type: ignore[dict-item]
+        return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
     try:
         match table := json.loads(before):
             case {"manifests": [*entries]} if all(isinstance(entry, dict) for entry in entries):

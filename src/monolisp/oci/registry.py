@@ -23,6 +23,7 @@ from urllib.parse import quote, urljoin
 from monolisp.errors import BadReference, OciExtraMissing, RegistryFailed, RegistryRefuses, RegistryUnreachable
 from monolisp.oci.image import INDEX, MANIFEST, Document
 from monolisp.oci.layout import Blob
+from monolisp.oci.logins import logins_in
 
 # Seconds: for a connection, and for each answer or piece of one.
 _PATIENCE = (10, 120)
@@ -75,12 +76,12 @@ def upload_address(asked: str, location: str, digest: str) -> str | None:
 
 
 class Registry:
-    """A repository of a registry. `logins` are files such as ~/.docker/config.json, which is always read.
+    """A repository of a registry. `logins` are files such as ~/.docker/config.json, those before going first.
 
     Everything raises RegistryUnreachable, RegistryRefuses, RegistryFailed.
     """
 
-    def __init__(self, reference: Reference, plain_http: bool, logins: Sequence[Path] = ()) -> None:
+    def __init__(self, reference: Reference, plain_http: bool, logins: Sequence[Path]) -> None:
         self._reference = reference
         oras, self._errors = _library("oras.provider"), _library("requests.exceptions")
         _library("oras.logger").logger.set_level(logging.CRITICAL + 1)
@@ -103,7 +104,8 @@ class Registry:
         account = _library("oras.container").Container("any")
         account.registry = _HUB_LOGIN if self._reference.host in _HUB else self._host
         try:
-            client.auth.load_configs(account, configs=[str(path) for path in logins if path.is_file()])
+            client.auth._auth_config = logins_in(logins)
+            client.auth.load_configs(account)
         except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
             self._refuse(f"the file with your logins cannot be used: {error}", error)
         # A password goes with the first request already, or a blob would be sent twice. oras raises where it has none.

@@ -43,6 +43,12 @@ class TestTheSameBytes:
         write_archive(two, tmp_path / "deeper" / "other.tar", EPOCH, "1.0")
         assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "deeper" / "other.tar").read_bytes()
 
+    def test_the_order_of_labels_does_not_count(self, tmp_path: Path) -> None:
+        one = replace(full(tmp_path), labels={"a": "1", "b": "2"}, annotations={"c": "3", "d": "4"})
+        other = replace(one, labels={"b": "2", "a": "1"}, annotations={"d": "4", "c": "3"})
+        digests = {write_archive([image], tmp_path / "a.tar", EPOCH, "1.0") for image in (one, other)}
+        assert len(digests) == 1
+
     def test_no_time_and_no_name_in_gzip_s_header(self, tmp_path: Path) -> None:
         """Two archives of the same second would not tell. Source: RFC 1952, 2.3."""
         write_archive([full(tmp_path)], tmp_path / "a.tar", EPOCH, "1.0")

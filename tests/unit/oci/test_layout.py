@@ -135,8 +135,15 @@ def test_what_is_wrong_is_told(tmp_path: Path, name: str) -> None:
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    with pytest.raises(NotAnOciArchive):
+    with pytest.raises(NotAnOciArchive) as caught:
         read_archive(made(tmp_path / "a.tar", minimal(), tarfile.SYMTYPE))
+    assert caught.value.why_text == "it has no oci-layout"
+
+
+def test_a_blob_with_something_behind_it(tmp_path: Path) -> None:
+    files = {name: content + b" " if name.startswith("blobs/") else content for name, content in minimal().items()}
+    with pytest.raises(NotAnOciArchive):
+        read_archive(made(tmp_path / "a.tar", files))
 
 
 def test_a_changed_blob(archive: Path) -> None:

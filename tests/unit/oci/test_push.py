@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from monolisp.errors import BadOption, BadReference, NoSuchPlatform, OciExtraMis
 from monolisp.oci import Attachment, Contents, push, write_archive
 from monolisp.oci import registry as door
 from monolisp.oci.image import Descriptor
+from monolisp.oci.logins import logins_in
 from monolisp.oci.push import with_referrer
 from monolisp.oci.registry import Reference, parse_reference, upload_address
 
@@ -146,10 +148,37 @@ class TestCommand:
         with pytest.raises(BadOption):
             _attachment(str(tmp_path / "none"))
 
-    def test_logins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_where_logins_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("DOCKER_CONFIG", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE"):
             monkeypatch.delenv(name, raising=False)
-        assert _logins() == []
+        monkeypatch.setenv("HOME", "/home/me")
+        assert _logins() == [Path("/home/me/.docker/config.json"), Path(f"/run/containers/{os.getuid()}/auth.json")]
         monkeypatch.setenv("DOCKER_CONFIG", "/d")
         monkeypatch.setenv("REGISTRY_AUTH_FILE", "/r/auth.json")
-        assert _logins() == [Path("/d/config.json"), Path("/r/auth.json")]
+        monkeypatch.setenv("XDG_RUNTIME_DIR", "/x")
+        told = ["/r/auth.json", "/d/config.json", "/x/containers/auth.json"]
+        assert _logins() == [Path(name) for name in told]
+
+
+class TestLogins:
+    def test_those_before_go_first(self, tmp_path: Path) -> None:
+        first, second = tmp_path / "first", tmp_path / "second"
+        first.write_text('{"auths":{"a":{"auth":"1"}}}', encoding="utf-8")
+        second.write_text(
+            '{"auths":{"a":{"auth":"2"},"b":{}},"credHelpers":{"c":"d"},"credsStore":"s"}', encoding="utf-8"
+        )
+        assert logins_in([tmp_path / "none", first, second]) == {
+            "auths": {"a": {"auth": "1"}, "b": {}},
+            "credHelpers": {"c": "d"},
+            "credsStore": "s",
+        }
+        assert logins_in([second, first])["auths"] == {"a": {"auth": "2"}, "b": {}}
+
+    def test_none(self) -> None:
+        assert logins_in([]) == {"auths": {}, "credHelpers": {}, "credsStore": None}
+
+    @pytest.mark.parametrize("content", ["[]", "{", "1", '{"auths":[1]}', '{"credHelpers":"x"}'])
+    def test_what_is_none(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "file").write_text(content, encoding="utf-8")
+        with pytest.raises(ValueError):
+            logins_in([tmp_path / "file"])
