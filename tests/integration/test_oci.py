@@ -22,7 +22,7 @@ from monolisp.target import find_target
 from tests.unit.oci.making import AARCH64, program
 
 from .conftest import EXAMPLES, Ended, Monolisp, needs_root, run
-from .registries import ACCOUNT, DOCKER_REGISTRY, Books, docker_registry, other_registry
+from .registries import ACCOUNT, DOCKER_REGISTRY, Books, docker_registry, free_port, other_registry
 
 GREETING = "Hello from a static executable."
 SPDX = {"spdxVersion": "SPDX-2.3", "name": "hello"}
@@ -31,8 +31,8 @@ CYCLONEDX = {"bomFormat": "CycloneDX", "specVersion": "1.6"}
 needs_registry = pytest.mark.skipif(DOCKER_REGISTRY is None, reason="waits for Debian's package docker-registry")
 
 
-def needs(tool: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"waits for Debian's package {tool}")
+def needs(tool: str, package: str | None = None) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"waits for Debian's package {package or tool}")
 
 
 def push(*arguments: str | Path, **env: str) -> Ended:
@@ -352,7 +352,7 @@ class TestOtherRegistry:
 
     def test_nobody_there(self, two: tuple[Path, str]) -> None:
         begin = time.monotonic()
-        done = push(two[0], "localhost:9/a:1", "--plain-http")
+        done = push(two[0], f"localhost:{free_port()}/a:1", "--plain-http")
         assert done.code == 8
         assert "Connection refused" in done.err
         assert time.monotonic() - begin < 10
@@ -369,7 +369,7 @@ class TestOtherRegistry:
 @pytest.mark.slow
 @needs_registry
 @needs("skopeo")
-@needs("qemu-aarch64-static")
+@needs("qemu-aarch64-static", "qemu-user-static")
 def test_two_processors(monolisp: Monolisp, registry: str, tmp_path: Path) -> None:
     """The same program for two processors as one image; what each gets runs."""
     shutil.copy2(EXAMPLES / "hello/hello.lisp", tmp_path)
