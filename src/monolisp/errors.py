@@ -746,6 +746,76 @@ class ForgedProvenance(MonolispError):
     todo = "get it again from where it came, or build it again; `strip` and a rename change nothing that counts"
 
 
+# --- OCI images ----------------------------------------------------------------------------------------------------
+
+
+class BadImage(MonolispError):
+    exit_code = Exit.USAGE
+    what = "this image cannot be made"
+    why = "{reason}"
+    todo = "correct that; docs/oci.md says what an image may have"
+
+
+class WrongPlatform(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} is not for {platform}"
+    why = "{reason}"
+    todo = "build the program for that platform, or name the one that it is for"
+
+
+class NotAnOciArchive(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file} is no OCI archive that can be used"
+    why = "{reason}"
+    todo = (
+        "make the image again, and name that file; any other tool's OCI image layout, packed as a tar, will do as well"
+    )
+
+
+class BadReference(MonolispError):
+    exit_code = Exit.USAGE
+    what = "{reference} does not name a place in a registry"
+    why = "registry, name and tag are never guessed; names are in small letters"
+    todo = "write REGISTRY/NAME:TAG, such as ghcr.io/somebody/hello:1.0 or localhost:5000/hello:latest"
+
+
+class NoSuchPlatform(MonolispError):
+    exit_code = Exit.USAGE
+    what = "{file} has no image for {platform}"
+    why = "it has: {known}"
+    todo = "name one of them, or none: then the file is attached to the whole"
+
+
+class OciExtraMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "the Python package {module} is not installed"
+    why = "registries and time zones come with an extra of monolisp, which most people do not need"
+    todo = "pip install 'monolisp[oci]'"
+
+
+class RegistryUnreachable(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "the registry {registry} cannot be reached"
+    why = "{reason}"
+    todo = "check its name and the network; a registry without TLS, such as one for tests, needs --plain-http"
+
+
+class RegistryRefuses(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "{reference}: the registry refuses"
+    why = "{reason}"
+    todo = (
+        "log in (docker login {registry}) as somebody who may write there; docs/oci.md says where logins are looked for"
+    )
+
+
+class RegistryFailed(MonolispError):
+    exit_code = Exit.OUTPUT
+    what = "{reference}: the registry did not take the image"
+    why = "{reason}"
+    todo = "try again: what is there already is not sent again; if it stays so, ask whoever runs the registry"
+
+
 # --- the page ------------------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
     _matrix_parser(commands.add_parser("matrix", help="build programs for several targets and SBCL versions"))
     _store_parser(commands.add_parser("store", help="look after the store, and share what is in it"))
+    _push_parser(commands.add_parser("push", help="put an OCI image into a registry"))
     doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
     doctor.set_defaults(run="look.run_doctor")
@@ -185,6 +186,15 @@ def _store_parser(store: argparse.ArgumentParser) -> None:
             _remote_options(parser)
     action("import", "take entries from a file").add_argument("file", metavar="FILE")
     action("keygen", "make a pair of keys").add_argument("file", metavar="FILE", help="where the secret key goes")
+
+
+def _push_parser(push: argparse.ArgumentParser) -> None:
+    push.add_argument("archive", metavar="ARCHIVE", help="the image: an OCI archive")
+    push.add_argument("reference", metavar="REGISTRY/NAME:TAG", help="where it goes")
+    sbom = "attach an SBOM (SPDX or CycloneDX, JSON) to the image, or to that of one platform"
+    push.add_argument("--sbom", action="append", metavar="[PLATFORM=]FILE", help=sbom)
+    push.add_argument("--plain-http", action="store_true", help="speak to the registry without TLS")
+    push.set_defaults(run="push.run_push")
 
 
 def _sbcl_parsers(commands: Any) -> None:

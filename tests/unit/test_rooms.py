@@ -37,6 +37,7 @@ ORDER = (
     "link",
     "provenance",
     "publish",
+    "oci",
     "face",
     "build",
     "matrix",
@@ -209,7 +210,7 @@ PROCESSES: tuple[str, ...] = (
     "os.posix_spawn",
 )
 PROCESSES += ("os.posix_spawnp", *(f"os.exec{tail}" for tail in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")))
-NETWORK = ("socket", "ssl", "urllib.request", "http", "ftplib", "requests", "httpx")
+NETWORK = ("socket", "ssl", "urllib.request", "http", "ftplib", "requests", "httpx", "oras")
 CLOCK = ("time.time", "datetime", "time.localtime", "time.gmtime")
 CHANCE = ("random", "secrets", "uuid", "os.urandom")
 
@@ -277,11 +278,15 @@ class TestDoors:
 
     def test_network(self) -> None:
         """The desk and its guests talk over a socket of this machine."""
-        assert elsewhere(NETWORK, "sources/download.py", "libraries/desk.py", OWN_PROGRAM) == []
+        assert elsewhere(NETWORK, "sources/download.py", "libraries/desk.py", "oci/registry.py", OWN_PROGRAM) == []
 
     def test_clock(self) -> None:
-        """The store notes when an entry was used, and a person is told; nothing that is made depends on the time."""
-        assert elsewhere(CLOCK, "store", "cli/store.py") == []
+        """The store notes when an entry was used, and a person is told; nothing that is made depends on the time.
+
+        An image is dated with the time that it is given.
+        """
+        assert elsewhere(CLOCK, "store", "cli/store.py", "oci/image.py") == []
+        assert uses(TREES["oci/image.py"], ("datetime.datetime.now", "datetime.datetime.today", "time")) == []
 
     def test_chance(self) -> None:
         assert elsewhere(CHANCE) == []
