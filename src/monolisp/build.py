@@ -111,8 +111,9 @@ def _settings(project: Project) -> dict[str, object]:
 
 
 def environment_of(machine: Machine) -> dict[str, str]:
-    """The variables that decide where systems are found: another value may mean another program."""
-    names = ("HOME", "CL_SOURCE_REGISTRY", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
+    """The variables that decide where systems are found, and the time: another value may mean another program."""
+    places = ("HOME", "CL_SOURCE_REGISTRY", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
+    names = (*places, "SOURCE_DATE_EPOCH")
     return {name: machine.environ[name] for name in names if name in machine.environ}
 
 
@@ -169,7 +170,9 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
     check_output(plan.output, plan.project.files)
     from monolisp.libraries.desk import Desk
-    from monolisp.lisp.session import Saved, load_program
+    from monolisp.lisp.session import Saved, epoch_of, load_program
+
+    epoch = epoch_of(machine.environ)
 
     watch = Stopwatch({})
     with watch.step("toolchain"):
@@ -191,7 +194,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
             desk.foreign([*plan.project.exports, *loaded.exports], sorted(loaded.looked_up)), certificates=certificates
         )
         output = _final_output(plan, loaded)
-        described = _describing(plan, loaded, foreign, machine)
+        described = _describing(plan, loaded, foreign, epoch)
         linked = _publish(saved, foreign, output, plan, machine, watch, described)
     result = _finish(plan, machine, output, loaded, linked, foreign, watch)
     _keep_lock(plan, lock, foreign)
@@ -254,18 +257,16 @@ def _earlier_code(plan: Plan) -> Path | None:
     return Path(told) if told and Path(told).is_file() else None
 
 
-def _describing(plan: Plan, loaded: Loaded, foreign: Foreign, machine: Machine) -> Notes:
+def _describing(plan: Plan, loaded: Loaded, foreign: Foreign, epoch: int) -> Notes:
     """What the executable will say of itself, once its code is linked."""
 
     def notes(program: Program) -> dict[str, bytes]:
         from monolisp.link.program import linked_libraries
-        from monolisp.lisp.session import environment
         from monolisp.provenance.gather import made_with, program_of, systems_of
         from monolisp.provenance.note import SECTION, section
 
         libraries = linked_libraries(program, foreign)
         told = made_with(own_texts(), plan.toolchain, libraries, _cookbook(plan.project))
-        epoch = int(environment(plan.toolchain, machine)["SOURCE_DATE_EPOCH"])
         program_facts, systems = program_of(plan.project, loaded), systems_of(loaded.events)
         return {SECTION: section(replace(told, program=program_facts, systems=systems, epoch=epoch))}
 

@@ -82,6 +82,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--target", dest="targets", action="append", metavar="TARGET", help=targets)
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
     _library_options(build)
+    _oci_options(build)
     add("--always", action="store_true", help="build even when nothing changed")
     _fetch_options(build)
     add("--dry-run", action="store_true", help="print the plan and do nothing")
@@ -117,6 +118,15 @@ def _library_options(build: argparse.ArgumentParser) -> None:
     add("--export", action="append", metavar="SYMBOL", help="let the program look C symbols up by name (a,b,c*)")
     add("--embed-ca", action="store_true", default=None, help="put certifi's certificates inside, for OpenSSL")
     add("--update", action="store_true", help="write monolisp.lock anew")
+
+
+def _oci_options(build: argparse.ArgumentParser) -> None:
+    add = build.add_argument
+    add("--oci", metavar="FILE", help="write an OCI image as well, with just the executable")
+    add("--oci-ca", action="store_true", help="with certifi's certificates in the image")
+    add("--oci-tz", action="store_true", help="with time zones in the image")
+    add("--oci-tmp", action="store_true", help="with a directory /tmp in the image")
+    add("--oci-user", metavar="USER", help="run as this user, not as root: 65532, 65532:65532 or a name")
 
 
 class _Soname(argparse.Action):

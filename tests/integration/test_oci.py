@@ -93,6 +93,27 @@ def test_skopeo_reads_the_archive(two: tuple[Path, str], tmp_path: Path) -> None
     assert named["digest"] == two[1]
 
 
+@needs("skopeo")
+def test_build_writes_one(monolisp: Monolisp, tmp_path: Path) -> None:
+    """The same bytes each time, and as --oci-user says."""
+    shutil.copy2(EXAMPLES / "hello/hello.lisp", tmp_path)
+    found = set()
+    for name in ("one.tar", "two.tar"):
+        done = monolisp("build", "hello.lisp", "--oci", name, "--oci-user", "65532", "--oci-tmp")
+        assert done.code == 0, done.err
+        found.add((tmp_path / name).read_bytes())
+    assert len(found) == 1
+    config = json.loads(skopeo("inspect", "--config", f"oci-archive:{tmp_path / 'one.tar'}").out)["config"]
+    assert (config["Entrypoint"], config["User"]) == (["/hello"], "65532:65532")
+
+
+def test_a_bad_time(monolisp: Monolisp, tmp_path: Path) -> None:
+    shutil.copy2(EXAMPLES / "hello/hello.lisp", tmp_path)
+    done = monolisp("build", "hello.lisp", env={"SOURCE_DATE_EPOCH": "yesterday"})
+    assert done.code == 2
+    assert "number of seconds since 1970" in done.err
+
+
 @needs_root
 @needs("umoci")
 @needs("skopeo")

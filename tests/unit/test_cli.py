@@ -127,12 +127,18 @@ class TestParser:
             " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i"
             " --recipes r --absent libx --export puts --embed-ca --update"
             " --features +a,-b --with-feature c --remote u --push --sign-key k"
+            " --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
         found.pop("run")
         assert found == {
             "inputs": ["a.lisp", "b.lisp"],
+            "oci": "i.tar",
+            "oci_ca": True,
+            "oci_tz": True,
+            "oci_tmp": True,
+            "oci_user": "7",
             "output": "out",
             "entry": "p:f",
             "registries": ["d1", "d2"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,23 +36,41 @@ def run_build(options: argparse.Namespace) -> int:
     project = resolve_project(options.inputs, settings, here, Path.home(), before)
     progress = given.progress()
     machine = given.machine(options, progress)
+    made = []
     try:
         for target in targets:
             suffix = f"-{target.triple}" if len(targets) > 1 else ""
-            _build_one(replace(project, suffix=suffix), target, machine, options)
+            made.append((_build_one(replace(project, suffix=suffix), target, machine, options), target))
     finally:
         progress.close()
+    if options.oci and not options.dry_run:
+        _write_image(made, project.default_name, here / options.oci, options)
     return int(Exit.OK)
 
 
-def _build_one(project: Project, target: Target, machine: Machine, options: argparse.Namespace) -> None:
+def _write_image(made: Sequence[tuple[Path, Target]], name: str, output: Path, options: argparse.Namespace) -> None:
+    """One image for all that was built, under the program's name."""
+    from monolisp.lisp.session import epoch_of
+    from monolisp.oci import Extras, images_of, write_archive
+
+    extras = Extras(options.oci_ca, options.oci_tz, options.oci_tmp, options.oci_user)
+    digest = write_archive(images_of(made, name, extras), output, epoch_of(os.environ), f"{name}:latest")
+    if not options.json:
+        print(f"{_shown(output)}: {digest}")
+
+
+def _build_one(project: Project, target: Target, machine: Machine, options: argparse.Namespace) -> Path:
+    """Returns where the executable is, or is to be."""
     from monolisp.build import build, plan_build
 
     plan = plan_build(project, target, machine, options.always)
     if options.dry_run or options.explain:
         _print_plan(plan)
-    if not options.dry_run:
-        _print_result(build(plan, machine, options.update), options.json)
+    if options.dry_run:
+        return plan.output
+    result = build(plan, machine, options.update)
+    _print_result(result, options.json)
+    return result.output
 
 
 def _print_plan(plan: Plan) -> None:

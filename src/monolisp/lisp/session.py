@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.emulator import emulator
-from monolisp.errors import DiskFull, LispDied, LispFileInterrupted, NoHeader, NoRecipeFor
+from monolisp.errors import BadOption, DiskFull, LispDied, LispFileInterrupted, NoHeader, NoRecipeFor
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
 from monolisp.libraries.wishes import FIXES, RECIPES
@@ -108,6 +108,15 @@ def lisp(toolchain: Toolchain, machine: Machine, heap: str = "1GiB") -> list[str
 def environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:
     """SBCL writes the time of a source into what it compiles, unless SOURCE_DATE_EPOCH says another."""
     return {"SOURCE_DATE_EPOCH": str(EPOCH), **machine.environ, "SBCL_HOME": str(toolchain.path)}
+
+
+def epoch_of(environ: Mapping[str, str]) -> int:
+    """The moment that a build is stamped with, in seconds since 1970. Raises BadOption."""
+    told = environ.get("SOURCE_DATE_EPOCH", str(EPOCH))
+    if not (told.isascii() and told.isdigit() and len(told) < 12):
+        reason = "it is a number of seconds since 1970"
+        raise BadOption(option="SOURCE_DATE_EPOCH", value=told or '""', reason=reason, command="build")
+    return int(told)
 
 
 def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
