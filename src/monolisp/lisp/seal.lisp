@@ -108,14 +108,24 @@
     found))
 
 (defun refill (hashset members)
-  "Put MEMBERS in anew, in the order of their hashes."
+  "Put MEMBERS in anew, in the order of their hashes; those of one hash in that of what is in them."
   (let* ((hash (sb-impl::hashset-hash-function hashset))
          (keyed (mapcar (lambda (member) (cons (funcall hash member) member)) members))
          (capacity (max 64 (sb-int::power-of-two-ceiling (* 2 (length members))))))
     (setf (sb-impl::hashset-storage hashset)
           (sb-impl::allocate-hashset-storage capacity (sb-impl::hashset-weakp hashset)))
-    (loop for (nil . member) in (sort keyed #'< :key #'car)
+    (loop for (nil . member) in (sort keyed #'before-p)
           do (sb-impl::hashset-insert hashset member))))
+
+(defun before-p (one other)
+  (if (= (car one) (car other))
+      (< (look-hash (cdr one)) (look-hash (cdr other)))
+      (< (car one) (car other))))
+
+(defun look-hash (object)
+  "A hash of what OBJECT is and of what is in its slots."
+  (content-hash (cons (type-of object)
+                      (if (typep object '(or structure-object standard-object condition)) (slot-values object) object))))
 
 (defun seal-types ()
   (let ((all (mapcar (lambda (hashset) (cons hashset (members hashset))) (hashsets)))
@@ -143,7 +153,7 @@
   "Give each a hash by its class and what is in it, and by how many that look the same came before."
   (let ((alike (make-hash-table)))
     (dolist (instance instances)
-      (let ((key (content-hash (cons (type-of instance) (slot-values instance)))))
+      (let ((key (look-hash instance)))
         (setf (sb-kernel::%instance-ref instance (sb-kernel::%instance-length instance))
               (sb-int::mix key (incf (gethash key alike 0))))))))
 
