@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,6 +120,12 @@ def test_a_bad_time(monolisp: Monolisp, tmp_path: Path) -> None:
 @needs("skopeo")
 class TestRun:
     @pytest.fixture
+    def short(self) -> Iterator[Path]:
+        """A directory for podman, which takes no path of more than 50 characters."""
+        with tempfile.TemporaryDirectory(prefix="pod") as folder:
+            yield Path(folder)
+
+    @pytest.fixture
     def bundle(self, hello: tuple[Path, str], tmp_path: Path) -> Path:
         skopeo("copy", f"oci-archive:{hello[0]}", f"oci:{tmp_path / 'image'}:1.0")
         done = run(["umoci", "unpack", "--image", f"{tmp_path / 'image'}:1.0", tmp_path / "bundle"])
@@ -143,9 +150,9 @@ class TestRun:
 
     @needs("podman")
     @needs("runc")
-    def test_by_podman(self, hello: tuple[Path, str], tmp_path: Path) -> None:
+    def test_by_podman(self, hello: tuple[Path, str], tmp_path: Path, short: Path) -> None:
         """Limits are given since podman's own may be higher than a container is allowed, which this may be run in."""
-        podman = ["podman", "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")]
+        podman = ["podman", "--root", str(tmp_path / "root"), "--runroot", str(short)]
         podman += ["--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
         limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
         done = run([*podman, "run", "--rm", "--network", "none", *limits, f"oci-archive:{hello[0]}"])

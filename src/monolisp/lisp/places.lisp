@@ -1,16 +1,7 @@
 ;;;; Build side: a core says where definitions were in files. It is to say so by names, not by directories of the machine
 ;;;; on which it was made. What a program keeps of paths itself stays as it is.
 
-(defpackage #:monolisp-seal
-  (:use #:common-lisp)
-  (:export #:call-place))
-
 (in-package #:monolisp-seal)
-
-;;; What an older SBCL lacks is named here all the same.
-(eval-when (:compile-toplevel :load-toplevel :execute)
-  (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
-    (sb-ext:unlock-package name)))
 
 (defvar *places* '() "Directory → what it is called instead: (\"/home/me/app/\" . \"app/\").")
 

@@ -1,5 +1,5 @@
 ;;;; Build side: what SBCL draws by lot is made to depend on names and contents only, so that the same program gives the
-;;;; same core. The first of our files: symbols that later ones bring are already made so.
+;;;; same core. Symbols: see symbols.lisp.
 ;;;;
 ;;;; SBCL mixes addresses into the hashes of symbols and types, and counts what its collector does. Where objects lie
 ;;;; while a program is loaded depends on the lengths of paths and on threads; where they lie in a core does not. Source:
@@ -7,25 +7,6 @@
 ;;;; ones have not all of these functions, and their cores are not the same each time.
 
 (in-package #:monolisp-seal)
-
-;;; Symbols
-
-;;; The word's upper half is the hash of the name; of its lower half, the upper ten bits are drawn.
-(defmacro name-part (hash) `(ldb (byte 32 32) ,hash))
-(defmacro drawn-part (hash) `(ldb (byte 10 22) ,hash))
-
-(defun hash-place ()
-  (- (ash sb-vm::symbol-hash-slot sb-vm::word-shift) sb-vm::other-pointer-lowtag))
-
-(defun name-only (function &rest arguments)
-  "The symbol that FUNCTION makes, with the drawn bits of its hash taken from its name."
-  (let ((symbol (apply function arguments)))
-    (sb-sys::with-pinned-objects (symbol)
-      (symbol-macrolet ((hash (sb-sys::sap-ref-word (sb-sys::int-sap (sb-kernel::get-lisp-obj-address symbol))
-                                                   (hash-place))))
-        (setf (drawn-part hash)
-              (ldb (byte 10 3) (sb-int::murmur-hash-word/fixnum (name-part hash))))))
-    symbol))
 
 ;;; Generic functions
 
@@ -254,7 +235,6 @@ room that one gets."
 (defun watch ()
   (when (fboundp 'sb-vm::immobile-code-dealloc-1)
     (sb-int::encapsulate 'sb-vm::immobile-code-dealloc-1 'monolisp-seal #'keep-code))
-  (sb-int::encapsulate 'sb-impl::%make-symbol 'monolisp-seal #'name-only)
   (sb-int::encapsulate 'sb-pcl::allocate-standard-funcallable-instance 'monolisp-seal #'counted)
   (sb-int::encapsulate 'sb-impl::stream-deinit 'monolisp-seal #'expect-the-end))
 
@@ -283,8 +263,7 @@ room that one gets."
     (reset-counters))
   (funcall unsafe-clear-roots generation))
 
-(when (and (fboundp 'sb-kernel::rebuild-ctype-hashsets) (= sb-vm::n-word-bits 64))
-  (watch))
+(when (sealed-p) (watch))
 
 (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
   (sb-ext:lock-package name))

@@ -25,9 +25,8 @@ from monolisp.toolchain.toolchain import Toolchain
 FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
-_DRIVER = tuple(
-    FOLDER / f"{name}.lisp" for name in ("places", "seal", "program", "watch", "names", "events", "sources", "driver")
-)
+_NAMES = ("symbols", "places", "seal", "program", "watch", "names", "events", "sources", "driver")
+_DRIVER = tuple(FOLDER / f"{name}.lisp" for name in _NAMES)
 
 
 @dataclass(frozen=True)
