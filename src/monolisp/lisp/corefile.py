@@ -49,9 +49,11 @@ class ForeignName:
 
 
 @dataclass(frozen=True)
-class _Space:
-    """`size` octets from the address `start`; in the file, from `offset` on, perhaps compressed."""
+class Space:
+    """`size` octets from the address `start`; in the file, from `offset` on, perhaps compressed. `kind` is SBCL's number
+    for it."""
 
+    kind: int
     start: int
     size: int
     offset: int
@@ -64,25 +66,25 @@ def linkage_of(path: Path) -> list[ForeignName]:
     Raises BadCore, BadElf, NoSuchFile, Unreadable.
     """
     with mapped(path, BadCore) as view:
-        return _Core(view[core_offset(view, str(path)) :], str(path)).linkage()
+        return Core(view[core_offset(view, str(path)) :], str(path)).linkage()
 
 
 def tells_linkage(path: Path) -> bool:
     """Whether a core tells its linkage table: those of SBCL before 2.6.2 do not. Raises as linkage_of."""
     with mapped(path, BadCore) as view:
-        return _Core(view[core_offset(view, str(path)) :], str(path)).table() is not None
+        return Core(view[core_offset(view, str(path)) :], str(path)).table() is not None
 
 
 def build_id_of(path: Path) -> str:
     """Which SBCL saved a core, or what an executable holds. Raises BadCore, BadElf, NoSuchFile, Unreadable."""
     with mapped(path, BadCore) as view:
-        return _Core(view[core_offset(view, str(path)) :], str(path)).build_id()
+        return Core(view[core_offset(view, str(path)) :], str(path)).build_id()
 
 
 def is_compressed(path: Path) -> bool:
     """Whether the core at `path` is compressed. Raises BadCore, BadElf, NoSuchFile, Unreadable."""
     with mapped(path, BadCore) as view:
-        return _Core(view[core_offset(view, str(path)) :], str(path)).is_compressed()
+        return Core(view[core_offset(view, str(path)) :], str(path)).is_compressed()
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _word_at(view: memoryview, offset: int) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Core:
+class Core:
     view: memoryview
     path: str
 
@@ -152,7 +154,7 @@ class _Core:
                 return re.sub(rb"[^ -~].*", b"", name, flags=re.DOTALL).decode("ascii")
         raise BadCore(file=self.path, reason="its header does not say which SBCL saved it")
 
-    def spaces(self) -> list[_Space]:
+    def spaces(self) -> list[Space]:
         for kind, offset, words in self.entries():
             if kind == _DIRECTORY:
                 content = [self.word(offset + place * _WORD) for place in range(words)]
@@ -178,27 +180,27 @@ class _Core:
 
     def linkage(self) -> list[ForeignName]:
         vector = self.table()
-        memory = _Memory(self.spaces(), self.view, self.path)
+        memory = Memory(self.spaces(), self.view, self.path)
         if vector is None or not memory.spaces:
             raise BadCore(file=self.path, reason="its header names no linkage table (SBCL before 2.6.2?)")
         return list(_names(memory, vector))
 
-    def _space(self, row: list[int], page: int) -> _Space:
+    def _space(self, row: list[int], page: int) -> Space:
         identifier, words, place, address, _ = row
-        space = _Space(address, words * _WORD, (place + 1) * page, bool(identifier & _COMPRESSED))
+        space = Space(identifier & ~_COMPRESSED, address, words * _WORD, (place + 1) * page, bool(identifier & _COMPRESSED))
         if space.offset + (0 if space.compressed else space.size) > len(self.view):
             raise BadCore(file=self.path, reason="it is cut off: a space of it lies beyond its end")
         return space
 
 
-class _Memory:
+class Memory:
     """The saved heap, by address."""
 
-    def __init__(self, spaces: list[_Space], view: memoryview, path: str) -> None:
+    def __init__(self, spaces: list[Space], view: memoryview, path: str) -> None:
         self.spaces = spaces
         self._view = view
         self._path = path
-        self._contents: dict[_Space, memoryview] = {}
+        self._contents: dict[Space, memoryview] = {}
 
     def bad(self, reason: str) -> BadCore:
         return BadCore(file=self._path, reason=reason)
@@ -207,7 +209,7 @@ class _Memory:
         for space in self.spaces:
             if space.start <= address < space.start + space.size:
                 begin = address - space.start
-                found = self._content(space)[begin : begin + size]
+                found = self.content(space)[begin : begin + size]
                 if len(found) == size:
                     return found
         raise self.bad(f"the address {address:#x} is in none of its spaces")
@@ -218,7 +220,7 @@ class _Memory:
         found: int = struct.unpack_from("<Q", octets, place * _WORD)[0]
         return found
 
-    def _content(self, space: _Space) -> memoryview:
+    def content(self, space: Space) -> memoryview:
         if space not in self._contents:
             stored = self._view[space.offset :]
             self._contents[space] = self._inflated(stored, space.size) if space.compressed else stored[: space.size]
@@ -234,14 +236,14 @@ class _Memory:
             raise self.bad(f"a compressed space of it is damaged ({error})") from error
 
 
-def _tagging(memory: _Memory, vector: int) -> _Tagging:
+def _tagging(memory: Memory, vector: int) -> _Tagging:
     for tagging in _TAGGINGS:
         if vector & _LOWTAGS == tagging.other:
             return tagging
     raise memory.bad(f"{vector:#x}, where its linkage table should be, is no pointer to a vector")
 
 
-def _names(memory: _Memory, vector: int) -> Iterator[ForeignName]:
+def _names(memory: Memory, vector: int) -> Iterator[ForeignName]:
     """The vector behind SB-SYS:*LINKAGE-INFO*: a count, a word, then pairs of key and index. A key is a string for a
     function, a list of one string for data."""
     count = memory.word(vector, 2)
@@ -253,7 +255,7 @@ def _names(memory: _Memory, vector: int) -> Iterator[ForeignName]:
         yield ForeignName(name, Kind.DATA if data else Kind.FUNCTION)
 
 
-def _string(memory: _Memory, pointer: int, tagging: _Tagging) -> str:
+def _string(memory: Memory, pointer: int, tagging: _Tagging) -> str:
     """A base-string: header, length as a fixnum, octets."""
     if pointer & _LOWTAGS != tagging.other:
         raise memory.bad(f"{pointer:#x} in its linkage table is no string")

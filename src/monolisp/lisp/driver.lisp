@@ -342,7 +342,10 @@ runtime that we run on."
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))
       (pushnew (intern feature "KEYWORD") *features*))
-    (load-watched job)
+    (when (and (load-watched job) (not (getf job :again)))
+      ;; What has compiled files is not what has only loaded them: it counts, and keeps more.
+      (tell "compiled")
+      (sb-ext:exit :abort t :code 0))
     (unwatch-asdf)
     (tell-sources)
     (tell-image)
@@ -351,21 +354,24 @@ runtime that we run on."
     (save (getf job :code))))
 
 (defun load-watched (job)
-  "Load the program; what nothing of it handles is told instead of entering the debugger."
+  "Load the program; what nothing of it handles is told instead of entering the debugger. Returns true if files were
+compiled."
   (setf monolisp::*keep-debugger* (getf job :debugger))
   ;; At debug 0 a function forgets its lambda list, which decides how the entry is called.
   (sb-ext:restrict-compiler-policy 'debug 1)
-  (let ((hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
-                (handler-bind ((sb-c:compiler-error #'note-compiler-error)
-                               (warning #'note-warning))
-                  (monolisp-watch:watch)
-                  (load-program job)
-                  (monolisp-watch:unwatch))
-                sb-ext:*invoke-debugger-hook*)))
+  (let* ((compiled nil)
+         (hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
+                 (handler-bind ((sb-c:compiler-error #'note-compiler-error)
+                                (warning #'note-warning))
+                   (monolisp-watch:watch)
+                   (load-program job)
+                   (setf compiled (monolisp-watch:unwatch)))
+                 sb-ext:*invoke-debugger-hook*)))
     (sb-ext:restrict-compiler-policy 'debug 0)
     ;; A program that sets its own hook while it loads keeps it.
     (unless (eq hook #'on-unhandled)
-      (setf sb-ext:*invoke-debugger-hook* hook))))
+      (setf sb-ext:*invoke-debugger-hook* hook))
+    compiled))
 
 (defun load-program (job)
   (when (getf job :system) (require "asdf"))

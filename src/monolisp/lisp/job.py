@@ -35,9 +35,11 @@ def sexp(value: Sexp) -> str:
     return "(" + " ".join(map(sexp, value)) + ")"
 
 
-def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]]) -> str:
+def job_text(
+    project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]], *, again: bool = False
+) -> str:
     """The job for `project`: save its core, behind a copy of the file `code` if there is one, with the files `embedded`
-    (name, path) inside."""
+    (name, path) inside. Unless it is done `again`, what had to compile files ends without saving."""
     fields: dict[str, Sexp] = {
         "files": list(project.files),
         "system": project.system,
@@ -46,6 +48,7 @@ def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, 
         "before": [[Symbol(":" + kind), text] for kind, text in project.before],
         "debugger": project.debugger,
         "code": code,
+        "again": again,
     }
     pairs = " ".join(f"{sexp(name)} . {sexp(path)}".join("()") for name, path in embedded)
     text = " ".join(f":{name} {sexp(value)}" for name, value in fields.items())

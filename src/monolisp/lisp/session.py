@@ -130,6 +130,7 @@ def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine:
         "CC": "cc",
         "CXX": "c++",
         "CL_SOURCE_REGISTRY": registry,
+        "MONOLISP_FASLS": f"{fasls}/",
         "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls),
     }
 
@@ -148,9 +149,31 @@ def load_program(
 
     Raises what events.failure_of names, LispDied, LispFileInterrupted, and what went wrong at the desk.
     """
+    events: list[Event] = []
+    record = work / "record"
+    for again in (False, True):
+        done, events = _run(project, toolchain, machine, work, saved, desk, again, meanwhile)
+        if not any(event.name == "compiled" for event in events):
+            break
+    if desk.failure is not None:
+        raise desk.failure
+    _require_libraries(events, desk)
+    return _outcome(project, saved.path, done, events, record, work / "log")
+
+
+def _run(
+    project: Project,
+    toolchain: Toolchain,
+    machine: Machine,
+    work: Path,
+    saved: Saved,
+    desk: Desk,
+    again: bool,
+    meanwhile: Callable[[], None],
+) -> tuple[Finished, list[Event]]:
+    """One Lisp process: how it ended, and what it told. What it reads is added to the file "record" in `work`."""
     job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
-    job.write_text(job_text(project, saved.code, embedded_files(project)), encoding="utf-8")
-    form = f"(monolisp-build:run {sexp(job)})"
+    job.write_text(job_text(project, saved.code, embedded_files(project), again=again), encoding="utf-8")
     driver = compiled(_DRIVER, toolchain, machine)
     argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
     ear = Ear(machine.progress)
@@ -164,24 +187,20 @@ def load_program(
         told = {"MONOLISP_EVENTS_FD": str(ear.writing), "MONOLISP_RECORD_FD": str(recorder.fileno())}
         env = _surroundings(project, saved, toolchain, machine, desk) | told
         command = Command(
-            [*argv, "--eval", form],
+            [*argv, "--eval", f"(monolisp-build:run {sexp(job)})"],
             env,
             cwd=project.directory,
             log=STANDARD_ERROR if machine.verbose else log,
             pass_fds=(ear.writing, recorder.fileno()),
         )
         try:
-            done = machine.runner(command, started)
+            return machine.runner(command, started), ear.events
         except KeyboardInterrupt as interrupt:
             where = ear.last("file")
             place = f"while loading {where.text('file')}" if where else "before anything was loaded"
             raise LispFileInterrupted(place=place, reason="Ctrl-C") from interrupt
         finally:
             ear.close()
-    if desk.failure is not None:
-        raise desk.failure
-    _require_libraries(ear.events, desk)
-    return _outcome(project, saved.path, done, ear.events, record, log)
 
 
 def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path) -> Loaded:

@@ -1,5 +1,9 @@
-;;;; Build side: what a program looks for when it lists directories. linkage/record.c reports every directory that is
-;;;; opened, but not why: ASDF looks for systems in hundreds of them, a program for "*.txt" in one.
+;;;; Build side: what a program looks for when it lists directories, and whether anything was compiled. linkage/record.c
+;;;; reports every directory that is opened, but not why: ASDF looks for systems in hundreds of them, a program for "*.txt"
+;;;; in one.
+;;;;
+;;;; Only functions that are SBCL's own are encapsulated. Code that refers to #'DIRECTORY, as UIOP's does, would keep what
+;;;; DIRECTORY is while that code is loaded.
 
 (defpackage #:monolisp-watch
   (:use #:common-lisp)
@@ -7,12 +11,11 @@
 
 (in-package #:monolisp-watch)
 
-(defun looked-for (pathspec)
-  "The type of the files that DIRECTORY looks for: empty when it looks for directories only, an asterisk for any type."
-  (let* ((pathname (ignore-errors (merge-pathnames (translate-logical-pathname pathspec))))
-         (type (and pathname (pathname-type pathname))))
+(defun looked-for (pathname)
+  "The type of the files that are looked for: empty when it is directories only, an asterisk for any type."
+  (let ((type (pathname-type pathname)))
     (cond ((stringp type) type)
-          ((and pathname (null type) (null (pathname-name pathname))) "")
+          ((and (null type) (null (pathname-name pathname))) "")
           (t "*"))))
 
 (defun report (descriptor letter text)
@@ -20,19 +23,39 @@
   (let ((octets (sb-ext:string-to-octets (format nil "~a~a" letter text) :external-format :utf-8 :null-terminate t)))
     (sb-unix:unix-write descriptor octets 0 (length octets))))
 
+(defvar *descriptor* nil "Where it is reported.")
+(defvar *compiled-files* nil "Where compiled files are kept: a namestring.")
+(defvar *compiled* nil "Whether any was made.")
+
+(defun compiler ()
+  "What COMPILE-FILE calls for each file that it makes; SBCL moved it between packages."
+  (or (find-symbol "OPEN-FASL-OUTPUT" "SB-C") (find-symbol "OPEN-FASL-OUTPUT" "SB-FASL")))
+
 (defun watch ()
   "Report what each call of DIRECTORY looks for: T and the type before it, E and the type after it."
   (let ((descriptor (sb-ext:posix-getenv "MONOLISP_RECORD_FD")))
     (when descriptor
-      (setf descriptor (parse-integer descriptor))
-      (sb-int:encapsulate 'directory 'monolisp-watch
-                          (lambda (function pathspec &rest options)
-                            (let ((type (looked-for pathspec)))
-                              (report descriptor "T" type)
-                              (unwind-protect (apply function pathspec options)
-                                (report descriptor "E" type))))))))
+      (setf *descriptor* (parse-integer descriptor))
+      (sb-int:encapsulate 'sb-impl::map-matching-directories 'monolisp-watch #'listing)))
+  (setf *compiled-files* (sb-ext:posix-getenv "MONOLISP_FASLS"))
+  (when *compiled-files*
+    (sb-int:encapsulate (compiler) 'monolisp-watch #'compiling)))
+
+(defun listing (function action pathname)
+  (let ((type (looked-for pathname)))
+    (report *descriptor* "T" type)
+    (unwind-protect (funcall function action pathname)
+      (report *descriptor* "E" type))))
+
+(defun compiling (function file &rest options)
+  (let ((name (and (pathnamep file) (sb-ext:native-namestring file))))
+    (when (and name (eql (mismatch *compiled-files* name) (length *compiled-files*)))
+      (setf *compiled* t)))
+  (apply function file options))
 
 (defun unwatch ()
-  "Leave nothing of this behind."
-  (sb-int:unencapsulate 'directory 'monolisp-watch)
-  (delete-package "MONOLISP-WATCH"))
+  "Leave nothing of this behind. Returns true if a compiled file was made where they are kept."
+  (sb-int:unencapsulate 'sb-impl::map-matching-directories 'monolisp-watch)
+  (sb-int:unencapsulate (compiler) 'monolisp-watch)
+  (prog1 *compiled*
+    (delete-package "MONOLISP-WATCH")))
