@@ -14,6 +14,8 @@ from monolisp.lisp.corefile import SECTION, Core, Memory, core_offset
 from monolisp.lisp.heap import Heap, Part, Shape, shape_of
 from monolisp.lisp.session import FOLDER, environment, lisp
 from monolisp.process import Command
+from monolisp.provenance.note import SECTION as NOTE
+from monolisp.provenance.note import inspect
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
@@ -25,8 +27,8 @@ _SPACES = {1: "dynamic", 2: "static", 3: "read-only", 4: "permanent generation",
 
 @dataclass(frozen=True)
 class Difference:
-    """`where` is a section, perhaps with the space of the heap and an address; `what` is there in each of the two; `held`
-    is what holds that object: from it to something that has a name."""
+    """`where` is a section, perhaps with the space of the heap; `what` is in each of the two; `held` is what holds
+    that object: from it to something that has a name."""
 
     where: str
     what: str
@@ -37,12 +39,16 @@ class Difference:
 
 
 def differences(one: Path, other: Path, shape: Shape) -> list[Difference]:
-    """What is not the same in two executables of the SBCL that `shape` tells of. Raises BadElf, BadCore."""
+    """What is not the same in two executables of the SBCL that `shape` tells of. Raises BadElf, BadCore,
+    and what inspect() raises."""
+    told = [inspect(path).provenance for path in (one, other)]
     with ExitStack() as stack:
         views = [stack.enter_context(mapped(path)) for path in (one, other)]
         elves = [Elf.parse(view, str(path)) for view, path in zip(views, (one, other), strict=True)]
         heaps = [_heap(view, path, shape) for view, path in zip(views, (one, other), strict=True)]
-        return [*_of_sections(*elves), *_of_heaps(*heaps)]
+        found = [*_of_sections(*elves), *_of_heaps(*heaps)]
+    # What is left over is the seal, which differs when anything does.
+    return [item for item in found if item.where != f"section {NOTE}" or told[0] != told[1]]
 
 
 def _heap(view: memoryview, path: Path, shape: Shape) -> Heap:

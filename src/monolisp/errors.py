@@ -746,6 +746,16 @@ class ForgedProvenance(MonolispError):
     todo = "get it again from where it came, or build it again; `strip` and a rename change nothing that counts"
 
 
+class NotReproducible(MonolispError):
+    exit_code = Exit.LINK
+    what = "{file} is not the same when it is built again with another {changed}"
+    why = "these places differ:\n  {places}"
+    todo = (
+        "what a program does while it loads is its own: look there for the time, random states, names of files and "
+        "variables of the environment that are kept"
+    )
+
+
 # --- OCI images ----------------------------------------------------------------------------------------------------
 
 

@@ -84,6 +84,8 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     _library_options(build)
     _oci_options(build)
     add("--always", action="store_true", help="build even when nothing changed")
+    twice = "build a second time under other conditions, and say where the two differ"
+    add("--check-reproducible", action="store_true", help=twice)
     _fetch_options(build)
     add("--dry-run", action="store_true", help="print the plan and do nothing")
     add("--explain", action="store_true", help="say why each step runs")

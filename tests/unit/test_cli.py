@@ -127,7 +127,7 @@ class TestParser:
             " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i"
             " --recipes r --absent libx --export puts --embed-ca --update"
             " --features +a,-b --with-feature c --remote u --push --sign-key k"
-            " --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7"
+            " --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7 --check-reproducible"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
@@ -138,6 +138,7 @@ class TestParser:
             "oci_ca": True,
             "oci_tz": True,
             "oci_tmp": True,
+            "check_reproducible": True,
             "oci_user": "7",
             "output": "out",
             "entry": "p:f",

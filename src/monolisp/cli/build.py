@@ -70,7 +70,22 @@ def _build_one(project: Project, target: Target, machine: Machine, options: argp
         return plan.output
     result = build(plan, machine, options.update)
     _print_result(result, options.json)
+    if options.check_reproducible:
+        _check_reproducible(project, target, machine, result.output)
     return result.output
+
+
+def _check_reproducible(project: Project, target: Target, machine: Machine, built: Path) -> None:
+    """Raises NotReproducible."""
+    from monolisp.errors import NotReproducible
+    from monolisp.reproduce import second_build
+    from monolisp.store import sha256_file
+
+    changed, found = second_build(project, target, machine, built)
+    if found:
+        raise NotReproducible(file=_shown(built), changed=", ".join(changed), places="\n  ".join(map(str, found)))
+    told = f"{_shown(built)}: the same bytes with another {', '.join(changed)}; sha256 {sha256_file(built)}"
+    print(told, file=sys.stderr, flush=True)
 
 
 def _print_plan(plan: Plan) -> None:

@@ -50,8 +50,8 @@ class ForeignName:
 
 @dataclass(frozen=True)
 class Space:
-    """`size` octets from the address `start`; in the file, from `offset` on, perhaps compressed. `kind` is SBCL's number
-    for it."""
+    """`size` octets from the address `start`; in the file, from `offset` on, perhaps compressed. `kind` is SBCL's
+    number for it."""
 
     kind: int
     start: int
@@ -187,7 +187,8 @@ class Core:
 
     def _space(self, row: list[int], page: int) -> Space:
         identifier, words, place, address, _ = row
-        space = Space(identifier & ~_COMPRESSED, address, words * _WORD, (place + 1) * page, bool(identifier & _COMPRESSED))
+        kind, compressed = identifier & ~_COMPRESSED, bool(identifier & _COMPRESSED)
+        space = Space(kind, address, words * _WORD, (place + 1) * page, compressed)
         if space.offset + (0 if space.compressed else space.size) > len(self.view):
             raise BadCore(file=self.path, reason="it is cut off: a space of it lies beyond its end")
         return space

@@ -22,6 +22,7 @@ _ADDRESS = 6  # octets; above them some slots keep a small number
 _SHORT = 0x7FFF
 _MOST_TEXT, _MOST_PARTS, _DEEPEST = 60, 6, 3
 # How far, and over how many, it is looked for something with a name that holds an object.
+_MOST_KNOWN = 8
 _FURTHEST, _MOST_HOLDERS = 8, 400
 CONS = "cons"
 
@@ -40,6 +41,7 @@ class Shape:
     fixnum: int
     length_shift: int
     compact: int
+    symbol_size: int
     symbol_name: int
     fdefn_name: int
     debug_info: int
@@ -49,6 +51,7 @@ class Shape:
     info_name: int
     info_source: int
     source_file: int
+    location_file: int
 
 
 def shape_of(text: str) -> Shape:
@@ -86,6 +89,7 @@ class Heap:
         words = memoryview(content)[: len(content) // 16 * 16].cast("Q")
         vectors = {tag: (bits, more) for tag, (bits, more) in self.shape.vectors.items()}
         sizes = {tag: _SIZES.get(name, _boxed) for tag, name in self.shape.tags.items() if tag not in vectors}
+        sizes |= {tag: lambda *_: self.shape.symbol_size for tag, name in self.shape.tags.items() if name == "symbol"}
         shift, fixnum = self.shape.length_shift, self.shape.fixnum
         place, end = 0, len(words)
         while place < end:
@@ -136,7 +140,8 @@ class Heap:
         """What has a name of its own: a symbol, a function's place, code."""
         kind = self.kind(address)
         if kind == "symbol":
-            return f"symbol {self._symbol(address)}"
+            place = self._place(address)
+            return f"symbol {self._symbol(address)}" + (f", defined in {place}" if place else "")
         if kind == "fdefn":
             return f"function {self._text(self.memory.word(address, self.shape.fdefn_name))}"
         if kind == "code-header":
@@ -153,6 +158,21 @@ class Heap:
             return f"code of {name}"
         file = self._slot(source, self.shape.source_file)
         return f"code of {name}" + (f", from {self._text(file)}" if self._is(file, self.shape.other) else "")
+
+    def _place(self, symbol: int) -> str | None:
+        """The file in which a symbol's variable is defined: a symbol holds what SBCL knows of it."""
+        for known in self._held(symbol, self.shape.symbol_size, "PACKED-INFO"):
+            for place in self._held(known, _MOST_KNOWN, "DEFINITION-SOURCE-LOCATION"):
+                file = self._slot(place, self.shape.location_file)
+                return self._text(file) if self._is(file, self.shape.other) else None
+        return None
+
+    def _held(self, holder: int, words: int, kind: str) -> Iterator[int]:
+        """The instances of the class `kind` to which one of the first `words` of an object refers."""
+        for index in range(1, words):
+            pointer = self.memory.word(holder, index) & _POINTER
+            if self._is(pointer, self.shape.instance) and self.kind(pointer & ~0xF) == kind:
+                yield pointer & ~0xF
 
     def _is(self, pointer: int, lowtag: int) -> bool:
         return pointer & 0xF == lowtag and self.part_at(pointer) is not None
@@ -191,7 +211,7 @@ class Heap:
         return self._is(pointer, self.shape.list) and self.object_at(pointer) == pointer & ~0xF
 
     def _list(self, pointer: int, depth: int) -> str:
-        parts = []
+        parts: list[str] = []
         while self._is_cons(pointer) and len(parts) < _MOST_PARTS:
             parts.append(self._text(self.memory.word(pointer), depth + 1))
             pointer = self.memory.word(pointer, 1)

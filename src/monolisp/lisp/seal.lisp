@@ -1,5 +1,5 @@
 ;;;; Build side: what SBCL draws by lot is made to depend on names and contents only, so that the same program gives the
-;;;; same core. Symbols: see symbols.lisp.
+;;;; same core. Symbols and types have files of their own.
 ;;;;
 ;;;; SBCL mixes addresses into the hashes of symbols and types, and counts what its collector does. Where objects lie
 ;;;; while a program is loaded depends on the lengths of paths and on threads; where they lie in a core does not. Source:
@@ -41,41 +41,18 @@
           do (when (typep constant '(simple-array (unsigned-byte 62) (1)))
                (setf (aref constant 0) 0)))))
 
-;;; Types
-
-(defvar *left* 0 "How much of a form is still looked at: a constant in it may be endless.")
-
-(defun content-hash (form)
-  "A hash of a type specifier, by names and numbers."
-  (let ((*left* 1000))
-    (part-hash form)))
-
-(defun part-hash (form)
-  (if (minusp (decf *left*))
-      0
-      (typecase form
-        (cons (sb-int::mix (part-hash (car form)) (part-hash (cdr form))))
-        (symbol (sb-int::mix (sxhash (symbol-name form))
-                            (sxhash (if (symbol-package form) (package-name (symbol-package form)) ""))))
-        ((or number string character) (sxhash form))
-        (t (sxhash (type-of form))))))
+;;; Types: those that were made before types.lisp was there, and what hashes by them
 
 (defun drawn-p (object)
   "Whether OBJECT came with this program; what SBCL's own core holds is the same everywhere."
   (/= (sb-kernel::generation-of object) sb-vm::+pseudo-static-generation+))
 
-(defun bits-index ()
-  (sb-kernel::dsd-index (find "%BITS" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description 'sb-kernel::ctype))
-                             :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
-
-;;; CTYPE-PRNG-NBITS without the three flags below.
-(defmacro drawn-bits (bits) `(ldb (byte 22 3) ,bits))
-
-(defun number-again (type index)
-  "Take the drawn bits of TYPE's hash, in its slot INDEX, from what it says."
-  (when (and (typep type 'sb-kernel::ctype) (drawn-p type))
-    (setf (drawn-bits (sb-kernel::%instance-ref type index))
-          (ldb (byte 22 0) (content-hash (sb-kernel::type-specifier type))))))
+(defun number-again (type)
+  "Take the drawn bits of TYPE's hash from what it is made of. Returns true if they were others."
+  (when (and (typep type 'sb-kernel:ctype) (not (typep type 'sb-kernel:classoid)) (drawn-p type))
+    (let ((before (type-bits type)))
+      (setf (drawn-bits (type-bits type)) (drawn-bits (draw type)))
+      (/= before (type-bits type)))))
 
 (defun hashsets ()
   (mapcar #'symbol-value
@@ -109,10 +86,14 @@
                       (if (typep object '(or structure-object standard-object condition)) (slot-values object) object))))
 
 (defun seal-types ()
-  (let ((all (mapcar (lambda (hashset) (cons hashset (members hashset))) (hashsets)))
-        (index (bits-index)))
-    (loop for (nil . members) in all
-          do (dolist (member members) (number-again member index)))
+  "Types are made of other types: until none changes any more."
+  (let ((all (mapcar (lambda (hashset) (cons hashset (members hashset))) (hashsets))))
+    (loop repeat 20
+          while (loop with changed = nil
+                      for (nil . members) in all
+                      do (dolist (member members)
+                           (when (number-again member) (setf changed t)))
+                      finally (return changed)))
     (loop for (hashset . members) in all
           do (refill hashset members))
     (setf (aref sb-kernel::*ctype-hash-state* 0) 1)))
@@ -122,13 +103,6 @@
 (defun hashed-p (object)
   (and (typep object '(or structure-object standard-object condition))
        (logbitp sb-vm::hash-slot-present-flag (sb-kernel::instance-header-word object))))
-
-(defun slot-values (instance)
-  (if (typep instance 'standard-object)
-      (coerce (sb-pcl::std-instance-slots instance) 'list)
-      (loop for slot in (sb-kernel::dd-slots (sb-kernel::layout-dd (sb-kernel::%instance-layout instance)))
-            when (eq (sb-kernel::dsd-raw-type slot) t)
-              collect (sb-kernel::%instance-ref instance (sb-kernel::dsd-index slot)))))
 
 (defun hash-again (instances)
   "Give each a hash by its class and what is in it, and by how many that look the same came before."
@@ -250,6 +224,7 @@ room that one gets."
   (when (= generation sb-vm::+highest-normal-generation+)
     (sb-int::unencapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal)
     (sb-int::unencapsulate 'sb-impl::%make-symbol 'monolisp-seal)
+    (draw-types-again)
     (sb-int::unencapsulate 'sb-pcl::allocate-standard-funcallable-instance 'monolisp-seal)
     (forget-state)
     (sb-sys::scrub-control-stack)
@@ -263,7 +238,9 @@ room that one gets."
     (reset-counters))
   (funcall unsafe-clear-roots generation))
 
-(when (sealed-p) (watch))
+(when (sealed-p)
+  (watch)
+  (seal-types))
 
 (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
   (sb-ext:lock-package name))

@@ -25,7 +25,7 @@ from monolisp.toolchain.toolchain import Toolchain
 FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
-_NAMES = ("symbols", "places", "seal", "program", "watch", "names", "events", "sources", "driver")
+_NAMES = ("symbols", "types", "places", "seal", "program", "watch", "names", "events", "sources", "driver")
 _DRIVER = tuple(FOLDER / f"{name}.lisp" for name in _NAMES)
 
 

@@ -116,6 +116,7 @@ class TestJob:
             ":BEFORE": [],
             ":DEBUGGER": NIL,
             ":CODE": NIL,
+            ":AGAIN": NIL,
             ":EMBED": [],
         }
 
