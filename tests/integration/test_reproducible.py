@@ -7,12 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
+from monolisp.errors import Exit
 from monolisp.store import sha256_file
 
 from .conftest import EXAMPLES, Monolisp, run
 
-# A program with what SBCL draws by lot, and with places in its source: symbols, types, structures, tables. (Generic
-# functions still draw theirs.)
+# A program with what SBCL draws by lot, and with places in its source: symbols, types, structures, tables.
 PROGRAM = """
 (defpackage app (:use :cl))
 (in-package app)
@@ -117,3 +119,99 @@ def test_types_are_what_they_were(monolisp: Monolisp, tmp_path: Path) -> None:
     assert asked.code == 0, asked.err
     assert run([tmp_path / "app"]).out == asked.out
     assert len(asked.out) > 10_000
+
+
+WITH_THE_TIME = """
+(defvar *built* (get-universal-time))
+(defvar *place* (namestring *default-pathname-defaults*))
+(defun main () (print *built*) (print *place*))
+"""
+
+
+class TestCheck:
+    def test_the_same(self, monolisp: Monolisp, tmp_path: Path) -> None:
+        (tmp_path / "app.lisp").write_text(PROGRAM, encoding="utf-8")
+        done = monolisp("build", "app.lisp", "--check-reproducible")
+        assert done.code == 0, done.err
+        assert "the same bytes with another directory, user, time" in done.err
+        assert sha256_file(tmp_path / "app") in done.err
+
+    def test_where_it_differs(self, monolisp: Monolisp, tmp_path: Path) -> None:
+        (tmp_path / "app.lisp").write_text(WITH_THE_TIME, encoding="utf-8")
+        done = monolisp("build", "app.lisp", "--check-reproducible")
+        assert done.code == Exit.LINK
+        assert "section lisp.core" in done.err
+        assert "symbol *BUILT*, defined in app.lisp" in done.err
+        assert "symbol *PLACE*, defined in app.lisp" in done.err
+        assert (tmp_path / "app").exists()
+
+    def test_a_large_directory_is_not_copied(self, monolisp: Monolisp, tmp_path: Path) -> None:
+        (tmp_path / "app.lisp").write_text(PROGRAM, encoding="utf-8")
+        with (tmp_path / "data").open("wb") as stream:
+            stream.truncate(600_000_000)
+        done = monolisp("build", "app.lisp", "--check-reproducible")
+        assert done.code == 0, done.err
+        assert "the same bytes with another user, time" in done.err
+
+
+# What differs from one build to the next, ten times: the directory always does.
+CONDITIONS: list[dict[str, str]] = [
+    {},
+    {"USER": "someone", "LOGNAME": "someone"},
+    {"TZ": "Asia/Tokyo"},
+    {"LC_ALL": "tr_TR.UTF-8"},
+    {f"VARIABLE_{number}": "x" * number for number in range(300)},
+    {"HOSTNAME": "another", "PWD": "/"},
+    {"cold": "yes"},
+    {"cores": "1"},
+    {"cold": "yes", "TZ": "America/Caracas", "USER": "x"},
+    {"SECRET": "y" * 50_000},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+def test_ten_builds_of_each_example(example: str, toolchain: Path, monolisp: Monolisp, tmp_path: Path) -> None:
+    found = []
+    for number, conditions in enumerate(CONDITIONS):
+        place = tmp_path / ("n" * (number + 1)) / example
+        shutil.copytree(EXAMPLES / example, place)
+        env = {name: value for name, value in conditions.items() if name not in ("cold", "cores")}
+        if "cold" in conditions:
+            env["MONOLISP_STORE"] = str(tmp_path / f"store-{number}")
+            env["MONOLISP_SHARED_STORE"] = str(toolchain.parents[1])
+        one_core = ["taskset", "-c", "0"] if "cores" in conditions else []
+        what = example if (place / f"{example}.asd").exists() else f"{example}.lisp"
+        argv = [*one_core, sys.executable, "-m", "monolisp", "build", what, "-o", "out", "--always"]
+        done = run(argv, cwd=place, **env)
+        assert done.code == 0, done.err
+        found.append(sha256_file(place / "out"))
+    assert len(set(found)) == 1, found
+
+
+def test_what_was_compiled_before_makes_no_difference(monolisp: Monolisp, tmp_path: Path) -> None:
+    """A cold store, one in which other systems were compiled before, and a warm one."""
+    systems = "(require :asdf) (asdf:load-system :cl-ppcre) (defun main () (print 1))"
+    more = systems.replace(":cl-ppcre)", ":split-sequence) (asdf:load-system :cl-ppcre)")
+    shared = {"MONOLISP_SHARED_STORE": os.environ["MONOLISP_STORE"]}
+    (tmp_path / "one.lisp").write_text(systems, encoding="utf-8")
+    (tmp_path / "two.lisp").write_text(more, encoding="utf-8")
+    found = []
+    for store, programs in (("a", ["one"]), ("b", ["two", "one", "one"])):
+        for program in programs:
+            env = {**shared, "MONOLISP_STORE": str(tmp_path / store)}
+            done = monolisp("build", f"{program}.lisp", "--always", env=env)
+            assert done.code == 0, done.err
+            if program == "one":
+                found.append(sha256_file(tmp_path / "one"))
+    assert len(found) == 3
+    assert len(set(found)) == 1
+
+
+def test_uiop_lists_directories_in_an_executable(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Code keeps the functions that it refers to; DIRECTORY must be SBCL's own when UIOP is loaded."""
+    listed = """(mapcar #'file-namestring (uiop:directory-files "/etc/" "hosts"))"""
+    program = f"(require :asdf) (defun main () (print {listed}))"
+    (tmp_path / "app.lisp").write_text(program, encoding="utf-8")
+    assert monolisp("build", "app.lisp").code == 0
+    assert "hosts" in run([tmp_path / "app"]).out
