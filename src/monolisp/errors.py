@@ -33,7 +33,7 @@ class Exit(IntEnum):
 
 EXIT_MEANING = {
     Exit.OK: "done",
-    Exit.VERDICT: "`verify` found a file that is not truly static",
+    Exit.VERDICT: "`verify` found a file that is not truly static, or `licenses` a part without the text of its licence",
     Exit.USAGE: "the command line is wrong",
     Exit.INPUT: "the program to build is missing, ambiguous or described wrongly",
     Exit.LISP: "Lisp could not read, compile or load the program",
@@ -753,6 +753,26 @@ class NotReproducible(MonolispError):
     todo = (
         "what a program does while it loads is its own: look there for the time, random states, names of files and "
         "variables of the environment that are kept"
+    )
+
+
+# --- bills of materials and licences -------------------------------------------------------------------------------
+
+
+class SbomExtraMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "the Python package {module} is not installed"
+    why = "bills of materials and licences come with an extra of monolisp, which most builds do not need"
+    todo = "pip install 'monolisp[sbom]'"
+
+
+class LicenceTextsMissing(MonolispError):
+    exit_code = Exit.VERDICT
+    what = "{file}: of {count} parts the text of the licence was not found"
+    why = "{missing}"
+    todo = (
+        "name the directory where the sources are (--source-dir DIR), add these texts by hand and say --allow-missing, "
+        "or do without these parts"
     )
 
 
