@@ -33,7 +33,7 @@ class Exit(IntEnum):
 
 EXIT_MEANING = {
     Exit.OK: "done",
-    Exit.VERDICT: "`verify` found a file that is not truly static, or `licenses` a part without the text of its licence",
+    Exit.VERDICT: "`verify` found a file that is not truly static, or `licenses` a licence without its text",
     Exit.USAGE: "the command line is wrong",
     Exit.INPUT: "the program to build is missing, ambiguous or described wrongly",
     Exit.LISP: "Lisp could not read, compile or load the program",

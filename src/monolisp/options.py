@@ -15,6 +15,7 @@ from monolisp import __version__
 _WITHOUT_VALUE = ("--offline", "--push", "--help", "-h")
 # In the order of monolisp.sbom.make.Format, which is not imported here.
 SBOM_FORMATS = ("cyclonedx", "spdx")
+NO_SBOM = "none"
 # The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
 BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
 BEFORE_SBCL |= {"--sbcl", "--features", "--with-feature", "--source-dir", "--offline"}
@@ -210,8 +211,9 @@ def _store_parser(store: argparse.ArgumentParser) -> None:
 def _push_parser(push: argparse.ArgumentParser) -> None:
     push.add_argument("archive", metavar="ARCHIVE", help="the image: an OCI archive")
     push.add_argument("reference", metavar="REGISTRY/NAME:TAG", help="where it goes")
-    sbom = "attach an SBOM (SPDX or CycloneDX, JSON) to the image, or to that of one platform"
-    push.add_argument("--sbom", action="append", metavar="[PLATFORM=]FILE", help=sbom)
+    sbom = "attach an SBOM: of the programs in the image (default: cyclonedx), none, or a file, to one platform or all"
+    kinds = "|".join((*SBOM_FORMATS, NO_SBOM))
+    push.add_argument("--sbom", action="append", metavar=f"{kinds}|[PLATFORM=]FILE", help=sbom)
     push.add_argument("--plain-http", action="store_true", help="speak to the registry without TLS")
     push.set_defaults(run="push.run_push")
 

@@ -6,10 +6,14 @@ import argparse
 import json
 import os
 import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.errors import BadOption, Exit
+from monolisp.errors import BadOption, Exit, NoProvenance
+from monolisp.options import NO_SBOM, SBOM_FORMATS
 
 if TYPE_CHECKING:
     from monolisp.oci import Attachment
@@ -17,13 +21,18 @@ if TYPE_CHECKING:
 _FOR_PLATFORM = re.compile(r"(linux/[a-z0-9/]+)=(.+)", re.DOTALL)
 # The media types that IANA has registered for them.
 _SPDX, _CYCLONEDX = "application/spdx+json", "application/vnd.cyclonedx+json"
+_MEDIA_TYPES = {"cyclonedx": _CYCLONEDX, "spdx": _SPDX}
 
 
 def run_push(options: argparse.Namespace) -> int:
     from monolisp.oci import push
 
-    attach = [_attachment(told) for told in options.sbom or ()]
-    digest = push(Path(options.archive), options.reference, attach, options.plain_http, _logins())
+    archive = Path(options.archive)
+    told = options.sbom or SBOM_FORMATS[:1]
+    attach = [_attachment(name) for name in told if name not in (*SBOM_FORMATS, NO_SBOM)]
+    with tempfile.TemporaryDirectory(prefix="monolisp-") as name:
+        attach += _made(archive, [form for form in SBOM_FORMATS if form in told], Path(name), bool(options.sbom))
+        digest = push(archive, options.reference, attach, options.plain_http, _logins())
     print(f"{options.reference}@{digest}")
     return int(Exit.OK)
 
@@ -35,6 +44,26 @@ def _logins() -> list[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     podman = Path(runtime, "containers") if runtime else Path(f"/run/containers/{os.getuid()}")
     return [*([Path(named)] if named else []), Path(docker, "config.json"), podman / "auth.json"]
+
+
+def _made(archive: Path, forms: Sequence[str], folder: Path, asked: bool) -> Iterator[Attachment]:
+    """SBOMs of the programs in the archive, in these formats. Programs that do not say what they are made of have none:
+    that is an error if SBOMs were asked for. Raises NoProvenance, and what sbom_of raises."""
+    if not forms:
+        return
+    from monolisp.oci import Attachment, read_archive
+    from monolisp.oci.entrypoint import entrypoints
+    from monolisp.sbom.make import Format, write_sbom
+
+    for platform, program in entrypoints(archive, read_archive(archive), folder):
+        try:
+            for form in forms:
+                kind = _MEDIA_TYPES[form]
+                yield Attachment(write_sbom(program, Format(form)), kind, kind, platform)
+        except NoProvenance:
+            if asked:
+                raise NoProvenance(file=f"{archive}: {program.name}") from None
+            print(f"note: no SBOM is attached: {program.name} does not say what it is made of", file=sys.stderr)
 
 
 def _attachment(told: str) -> Attachment:

@@ -34,6 +34,9 @@ class Licence:
         return "-".join(filter(None, ["LicenseRef", words, hashlib.sha256(self.declared.encode()).hexdigest()[:8]]))
 
 
+UNDECLARED = Licence()
+
+
 def licence_of(declared: str) -> Licence:
     """What is said of a licence, and what it means."""
     plain = " ".join(declared.split())
@@ -61,8 +64,8 @@ def _licensing() -> Licensing:
 
 
 def _expression(text: str) -> str:
-    """`text` as a normal SPDX expression, if it is one; "" if not. The library knows names that SPDX does not ("GPL" for
-    any version), so each name must be an id of SPDX's."""
+    """`text` as a normal SPDX expression, if it is one; "" if not. The library knows names that SPDX does not ("GPL"
+    for any version), so each name must be an id of SPDX's."""
     words = re.findall(r"[^\s()]+", text)
     behind_with = {number + 1 for number, word in enumerate(words) if word.upper() == "WITH"}
     ids = [word for number, word in enumerate(words) if word.upper() not in _OPERATORS and number not in behind_with]

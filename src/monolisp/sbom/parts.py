@@ -16,7 +16,7 @@ from typing import Any
 from packageurl import PackageURL
 
 from monolisp.provenance.record import SYSTEM, Archive, Library, Provenance, System
-from monolisp.sbom.licences import Licence, licence_of
+from monolisp.sbom.licences import UNDECLARED, Licence, licence_of
 
 ZIG_PACKAGE, C_LIBRARY_RUNTIME, CXX = "ziglang", "compiler-rt", "libcxx"
 
@@ -53,7 +53,7 @@ class Part:
     kind: Kind
     name: str
     version: str = ""
-    licence: Licence = Licence()
+    licence: Licence = UNDECLARED
     purl: str = ""
     sha256: str = ""
     places: tuple[Archive, ...] = ()
@@ -106,7 +106,7 @@ def bill_of(record: Provenance, subject: Subject) -> Bill:
     ordered = tuple(sorted(parts, key=lambda part: part.ref))
     program = _program(record, subject)
     base = (libc.ref, runtime.ref)
-    needs = {part.ref: base for part in (lisp, *foreign) if part.kind is not Kind.ARCHIVE}
+    needs: dict[str, tuple[str, ...]] = {part.ref: base for part in (lisp, *foreign) if part.kind is not Kind.ARCHIVE}
     if subject.compression:
         needs[lisp.ref] = (*base, f"{Kind.LIBRARY}/{subject.compression.name}")
     needs[program.ref] = tuple(part.ref for part in ordered)

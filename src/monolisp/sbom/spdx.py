@@ -72,7 +72,7 @@ def spdx_document(bill: Bill, name: Any) -> Document:
 
 
 def _text(document: Document) -> bytes:
-    told = DocumentConverter().convert(document)
+    told = DocumentConverter().convert(document)  # type: ignore[no-untyped-call]
     return (json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
