@@ -802,6 +802,13 @@ class NotAnOciArchive(MonolispError):
     )
 
 
+class NoProgramInImage(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file}: the program that an image starts cannot be read"
+    why = "{reason}"
+    todo = "name the SBOM's file (--sbom FILE), or attach none (--sbom none)"
+
+
 class BadReference(MonolispError):
     exit_code = Exit.USAGE
     what = "{reference} does not name a place in a registry"

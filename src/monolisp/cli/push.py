@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.errors import BadOption, Exit, NoProvenance
+from monolisp.errors import BadElf, BadOption, Exit, NoProgramInImage, NoProvenance
 from monolisp.options import NO_SBOM, SBOM_FORMATS
 
 if TYPE_CHECKING:
@@ -48,22 +48,22 @@ def _logins() -> list[Path]:
 
 def _made(archive: Path, forms: Sequence[str], folder: Path, asked: bool) -> Iterator[Attachment]:
     """SBOMs of the programs in the archive, in these formats. Programs that do not say what they are made of have none:
-    that is an error if SBOMs were asked for. Raises NoProvenance, and what sbom_of raises."""
+    that is an error if SBOMs were asked for. Raises NoProgramInImage, and what sbom_of raises."""
     if not forms:
         return
     from monolisp.oci import Attachment, read_archive
     from monolisp.oci.entrypoint import entrypoints
     from monolisp.sbom.make import Format, write_sbom
 
-    for platform, program in entrypoints(archive, read_archive(archive), folder):
-        try:
+    try:
+        for platform, program in entrypoints(archive, read_archive(archive), folder):
             for form in forms:
                 kind = _MEDIA_TYPES[form]
                 yield Attachment(write_sbom(program, Format(form)), kind, kind, platform)
-        except NoProvenance:
-            if asked:
-                raise NoProvenance(file=f"{archive}: {program.name}") from None
-            print(f"note: no SBOM is attached: {program.name} does not say what it is made of", file=sys.stderr)
+    except (BadElf, NoProgramInImage, NoProvenance) as error:
+        if asked:
+            raise
+        print(f"note: no SBOM is attached: {error.what_text}", file=sys.stderr)
 
 
 def _attachment(told: str) -> Attachment:

@@ -8,24 +8,24 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from monolisp.errors import NotAnOciArchive
+from monolisp.errors import NoProgramInImage
 from monolisp.oci.image import Document
 from monolisp.oci.layout import Blob, Layout
 
 
 def entrypoints(archive: Path, layout: Layout, folder: Path) -> Iterator[tuple[str | None, Path]]:
     """For each image of `layout`, which is what `archive` holds: its platform (None if it is the only one), and what it
-    starts, written below `folder` under its own name. Raises NotAnOciArchive."""
+    starts, written below `folder` under its own name. Raises NoProgramInImage."""
     blobs = {blob.descriptor.digest: blob for blob in layout.blobs}
     for number, manifest in enumerate(layout.manifests):
         place = folder / str(number)
         place.mkdir()
         platform = None if manifest is layout.top else manifest.descriptor.platform
         try:
-            yield platform, _entrypoint(manifest, blobs, place)
+            program = _entrypoint(manifest, blobs, place)
         except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError) as error:
-            reason = f"what its image starts cannot be read from its layers ({error})"
-            raise NotAnOciArchive(file=archive, reason=reason) from error
+            raise NoProgramInImage(file=archive, reason=error) from error
+        yield platform, program
 
 
 def _entrypoint(manifest: Document, blobs: dict[str, Blob], place: Path) -> Path:
@@ -34,7 +34,7 @@ def _entrypoint(manifest: Document, blobs: dict[str, Blob], place: Path) -> Path
     config = json.loads(b"".join(blobs[told["config"]["digest"]]))["config"]
     start = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
     if not start or not start[0].startswith("/"):
-        raise ValueError("it does not name one")
+        raise ValueError("it does not say which it starts")
     wanted = PurePosixPath(start[0]).relative_to("/")
     # The layers above hide those below.
     for layer in reversed(told["layers"]):

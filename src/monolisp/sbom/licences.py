@@ -48,7 +48,7 @@ def terms_of(expression: str) -> list[str]:
     """The licences in an SPDX expression, each with its exception, in their order: "MIT", "GPL-2.0-only WITH X"."""
     if not expression:
         return []
-    found = _licensing().parse(expression).literals
+    found = licensing().parse(expression).literals
     return list(dict.fromkeys(literal.key if hasattr(literal, "key") else str(literal) for literal in found))
 
 
@@ -59,7 +59,8 @@ def _table() -> Mapping[str, str]:
 
 
 @cache
-def _licensing() -> Licensing:
+def licensing() -> Licensing:
+    """What reads SPDX expressions; made once, it takes a while."""
     return get_spdx_licensing()
 
 
@@ -72,7 +73,7 @@ def _expression(text: str) -> str:
     if not ids or not all(map(fixup_id, ids)):
         return ""
     try:
-        parsed = _licensing().parse(text, validate=True, strict=True)
+        parsed = licensing().parse(text, validate=True, strict=True)
     except (ExpressionError, ExpressionParseError):
         return ""
     return str(parsed.render())

@@ -143,7 +143,7 @@ def _tool(name: str, version: str) -> Part:
 def _brought(name: str, version: str, kind: Kind, licence: str = "") -> Part:
     """What comes with zig or as a Python package."""
     row = brought()[name]
-    licence = licence or row["licence"]
+    licence = licence or row.get("licence", "")
     if name == "musl":
         purl = _generic(name, version)
     elif kind is Kind.PACKAGE:

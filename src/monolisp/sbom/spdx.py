@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from license_expression import get_spdx_licensing
 from spdx_tools.spdx.jsonschema.document_converter import DocumentConverter
 from spdx_tools.spdx.model import (
     Actor,
@@ -31,7 +30,7 @@ from spdx_tools.spdx.model import (
 )
 
 from monolisp.sbom.identity import UNNAMED, moment, name_of
-from monolisp.sbom.licences import Licence
+from monolisp.sbom.licences import Licence, licensing
 from monolisp.sbom.parts import HASHED, Bill, Kind, Part
 
 VERSION = "SPDX-2.3"
@@ -73,6 +72,10 @@ def spdx_document(bill: Bill, name: Any) -> Document:
 
 def _text(document: Document) -> bytes:
     told = DocumentConverter().convert(document)  # type: ignore[no-untyped-call]
+    # The schema has hyphens here, spdx-tools 0.8 underscores.
+    for package in told["packages"]:
+        for reference in package.get("externalRefs", ()):
+            reference["referenceCategory"] = reference["referenceCategory"].replace("_", "-")
     return (json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
@@ -112,7 +115,7 @@ def _is_unknown(licence: Licence) -> bool:
 def _declared(licence: Licence) -> Any:
     if not licence.declared:
         return SpdxNoAssertion()
-    return get_spdx_licensing().parse(licence.expression or licence.reference)
+    return licensing().parse(licence.expression or licence.reference)
 
 
 def _extracted(licence: Licence) -> ExtractedLicensingInfo:
