@@ -192,6 +192,8 @@ def _system(system: System) -> Part:
 
 
 def _generic(name: str, version: str, namespace: str = "", checksum: str = "", download_url: str = "") -> str:
+    # A name of slashes alone would be none to a purl.
+    name = name if name.strip("/") else name.replace("/", "%2F")
     told = {"checksum": checksum and f"sha256:{checksum}", "download_url": download_url}
     qualifiers = {key: value for key, value in told.items() if value}
     return PackageURL("generic", namespace or None, name, version or None, qualifiers or None).to_string()

@@ -120,7 +120,9 @@ class TestSpdx:
         check_spdx(spdx_of(bill()), tmp_path)
         check_spdx(spdx_of(bill(Provenance())), tmp_path)
 
-    @pytest.mark.skipif(SCHEMA is None, reason="waits for MONOLISP_SPDX_SCHEMA, the path of SPDX 2.3's spdx-schema.json")
+    @pytest.mark.skipif(
+        SCHEMA is None, reason="waits for MONOLISP_SPDX_SCHEMA, the path of SPDX 2.3's spdx-schema.json"
+    )
     def test_it_keeps_to_the_schema(self) -> None:
         assert SCHEMA is not None
         schema = json.loads(Path(SCHEMA).read_bytes())
@@ -140,7 +142,9 @@ class TestSpdx:
 
     def test_relations(self) -> None:
         told = json.loads(spdx_of(bill()))
-        found = {(one["spdxElementId"], one["relationshipType"], one["relatedSpdxElement"]) for one in told["relationships"]}
+        found = {
+            (one["spdxElementId"], one["relationshipType"], one["relatedSpdxElement"]) for one in told["relationships"]
+        }
         program = "SPDXRef-program-app"
         assert {
             ("SPDXRef-DOCUMENT", "DESCRIBES", program),

@@ -41,8 +41,30 @@ def test_what_can_be_told(declared: str, expression: str) -> None:
 @pytest.mark.parametrize(
     "declared",
     [
-        *("", "BSD", "GPL", "LGPL", "GPLv2", "GPLv3", "MIT-style", "MIT style license", "Public Domain", "BSD, see LICENSE"),
-        *("MIT/X11", "MIT AND", "OR", "AND MIT", "(MIT", "MIT ISC", "MIT AND GPL", "LicenseRef-x", "WITH LLGPL", "LLGPL MIT"),
+        *(
+            "",
+            "BSD",
+            "GPL",
+            "LGPL",
+            "GPLv2",
+            "GPLv3",
+            "MIT-style",
+            "MIT style license",
+            "Public Domain",
+            "BSD, see LICENSE",
+        ),
+        *(
+            "MIT/X11",
+            "MIT AND",
+            "OR",
+            "AND MIT",
+            "(MIT",
+            "MIT ISC",
+            "MIT AND GPL",
+            "LicenseRef-x",
+            "WITH LLGPL",
+            "LLGPL MIT",
+        ),
         *("MIT WITH nothing", "MIT WITH ISC", "NONE", "NOASSERTION", "public domain, MIT, BSD-3-Clause, Xerox"),
     ],
 )
