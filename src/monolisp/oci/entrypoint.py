@@ -23,7 +23,7 @@ def entrypoints(archive: Path, layout: Layout, folder: Path) -> Iterator[tuple[s
         platform = None if manifest is layout.top else manifest.descriptor.platform
         try:
             program = _entrypoint(manifest, blobs, place)
-        except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError) as error:
+        except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise NoProgramInImage(file=archive, reason=error) from error
         yield platform, program
 

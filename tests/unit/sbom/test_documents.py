@@ -193,6 +193,13 @@ RECORDS = st.builds(
 )
 
 
+@pytest.mark.parametrize("name", ["/", "//", "a/", "/a", "?", "#x", "@", "..", "%", "a b", "\0", "λ"])
+def test_names(tmp_path: Path, name: str) -> None:
+    made = bill_of(Provenance(program=Program(name), systems=(System(name, name, name),)), SUBJECT)
+    check_cyclonedx(cyclonedx_of(made))
+    check_spdx(spdx_of(made), tmp_path)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS)
 def test_whatever_a_record_says(tmp_path: Path, record: Provenance) -> None:
