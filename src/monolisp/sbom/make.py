@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from monolisp.errors import BadCore, ForgedProvenance, NoSuchSbcl, SbomExtraMissing
+from monolisp.inputs import BESIDE
 from monolisp.lisp.corefile import is_compressed
 from monolisp.provenance.note import inspect
 from monolisp.provenance.record import Archive, Library, Provenance
@@ -33,7 +34,7 @@ class Format(StrEnum):
     @property
     def suffix(self) -> str:
         """What follows the executable's name. Source: CycloneDX, "Recognized file patterns"; SPDX likewise."""
-        return {Format.CYCLONEDX: ".cdx.json", Format.SPDX: ".spdx.json"}[self]
+        return BESIDE[list(Format).index(self)]
 
 
 @dataclass(frozen=True)
