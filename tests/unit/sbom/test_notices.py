@@ -50,13 +50,22 @@ def archive(path: Path, files: Mapping[str, bytes], mode: str = "w:gz") -> Path:
 class TestTexts:
     @pytest.mark.parametrize(
         "name",
-        ["COPYING", "COPYING.LESSERv3", "LICENSE", "LICENCE.md", "a/b/Copyright", "NOTICE.txt", "LICENSES/MIT.txt"],
+        [
+            "COPYING",
+            "COPYING.LESSERv3",
+            "COPYINGv2",
+            "LICENSE",
+            "LICENCE.md",
+            "a/b/Copyright",
+            "NOTICE.txt",
+            "LICENSES/MIT.txt",
+        ],
     )
     def test_names(self, name: str) -> None:
         assert is_licence(name)
 
     @pytest.mark.parametrize(
-        "name", ["README", "license.c", "copyright.h", "COPYING.in", "notices.lisp", "licensed", ""]
+        "name", ["README", "license.c", "copyright.h", "COPYING.in", "license.texi", "notices.lisp", "licensed", ""]
     )
     def test_other_names(self, name: str) -> None:
         assert not is_licence(name)
