@@ -48,8 +48,8 @@ def terms_of(expression: str) -> list[str]:
     """The licences in an SPDX expression, each with its exception, in their order: "MIT", "GPL-2.0-only WITH X"."""
     if not expression:
         return []
-    found = licensing().parse(expression).literals
-    return list(dict.fromkeys(literal.key if hasattr(literal, "key") else str(literal) for literal in found))
+    found = licensing().parse(expression).get_literals()
+    return list(dict.fromkeys(literal.render() for literal in found))
 
 
 @cache

@@ -12,7 +12,8 @@ from monolisp.sources.unpack import read_members
 
 _NAMES = re.compile(r"(copying|licen[cs]es?|copyright|notice|unlicense|patents)(v?[0-9]+)?([._-].*)?", re.IGNORECASE)
 # Programs, and what is no text, may be called so as well.
-_NOT = re.compile(r"\.(c|cc|cpp|h|hpp|lisp|py|sh|pl|js|png|svg|gif|html|texi|in|am|m4|sig|asc|rb|go|rs|el)", re.IGNORECASE)
+_ENDINGS = "c|cc|cpp|h|hpp|lisp|py|sh|pl|js|png|svg|gif|html|texi|in|am|m4|sig|asc|rb|go|rs|el|pm"
+_NOT = re.compile(rf"\.({_ENDINGS})", re.IGNORECASE)
 _MOST = 1 << 20
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 # Libraries that say their licence at the beginning of a C file, and have no file for it.
