@@ -31,9 +31,12 @@ def run_push(options: argparse.Namespace) -> int:
     told = options.sbom or SBOM_FORMATS[:1]
     attach = [_attachment(name) for name in told if name not in (*SBOM_FORMATS, NO_SBOM)]
     with tempfile.TemporaryDirectory(prefix="monolisp-") as name:
-        attach += _made(archive, [form for form in SBOM_FORMATS if form in told], Path(name), bool(options.sbom))
+        made, note = _made(archive, [form for form in SBOM_FORMATS if form in told], Path(name), bool(options.sbom))
+        attach += made
         digest = push(archive, options.reference, attach, options.plain_http, _logins())
     print(f"{options.reference}@{digest}")
+    if note:
+        print(f"note: no SBOM is attached: {note}", file=sys.stderr)
     return int(Exit.OK)
 
 
@@ -46,24 +49,32 @@ def _logins() -> list[Path]:
     return [*([Path(named)] if named else []), Path(docker, "config.json"), podman / "auth.json"]
 
 
-def _made(archive: Path, forms: Sequence[str], folder: Path, asked: bool) -> Iterator[Attachment]:
-    """SBOMs of the programs in the archive, in these formats. Programs that do not say what they are made of have none:
-    that is an error if SBOMs were asked for. Raises NoProgramInImage, and what sbom_of raises."""
+def _made(archive: Path, forms: Sequence[str], folder: Path, asked: bool) -> tuple[list[Attachment], str]:
+    """SBOMs of the programs in the archive, in these formats. There are none of programs that do not say what they are
+    made of: that is an error if SBOMs were asked for, and else the second value, for a person. Raises NoProgramInImage,
+    and what sbom_of raises."""
+    try:
+        return list(_sboms(archive, forms, folder)), ""
+    except (BadElf, NoProgramInImage, NoProvenance) as error:
+        if asked:
+            raise
+        return [], error.what_text
+
+
+def _sboms(archive: Path, forms: Sequence[str], folder: Path) -> Iterator[Attachment]:
     if not forms:
         return
     from monolisp.oci import Attachment, read_archive
     from monolisp.oci.entrypoint import entrypoints
     from monolisp.sbom.make import Format, write_sbom
 
-    try:
-        for platform, program in entrypoints(archive, read_archive(archive), folder):
-            for form in forms:
-                kind = _MEDIA_TYPES[form]
+    for platform, program in entrypoints(archive, read_archive(archive), folder):
+        for form in forms:
+            kind = _MEDIA_TYPES[form]
+            try:
                 yield Attachment(write_sbom(program, Format(form)), kind, kind, platform)
-    except (BadElf, NoProgramInImage, NoProvenance) as error:
-        if asked:
-            raise
-        print(f"note: no SBOM is attached: {error.what_text}", file=sys.stderr)
+            except (BadElf, NoProvenance) as error:
+                raise type(error)(**{**error.fields, "file": f"{program.name} in {archive}"}) from error
 
 
 def _attachment(told: str) -> Attachment:

@@ -85,18 +85,20 @@ class TestPush:
         path = executable(tmp_path / "app")
         archive = self.archive(tmp_path, path)
         (tmp_path / "out").mkdir()
-        first, second = _made(archive, ["cyclonedx", "spdx"], tmp_path / "out", True)
+        (first, second), note = _made(archive, ["cyclonedx", "spdx"], tmp_path / "out", True)
+        assert note == ""
         assert (first.path.name, first.media_type) == ("hello.cdx.json", "application/vnd.cyclonedx+json")
         assert (second.path.name, second.media_type) == ("hello.spdx.json", "application/spdx+json")
         for attachment in (first, second):
             assert sha256_file(path) in attachment.path.read_text(encoding="utf-8")
 
-    def test_a_program_of_others(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_program_of_others(self, tmp_path: Path) -> None:
         """Nothing is attached to it, and that is said; it is an error only where it was asked for."""
         archive = self.archive(tmp_path, program(tmp_path))
         (tmp_path / "out").mkdir()
         (tmp_path / "again").mkdir()
-        assert list(_made(archive, ["cyclonedx"], tmp_path / "out", False)) == []
-        assert "no SBOM is attached: " in capsys.readouterr().err
-        with pytest.raises(NoProvenance):
-            list(_made(archive, ["cyclonedx"], tmp_path / "again", True))
+        said = f"hello in {archive} does not say what it is made of"
+        assert _made(archive, ["cyclonedx"], tmp_path / "out", False) == ([], said)
+        with pytest.raises(NoProvenance) as raised:
+            _made(archive, ["cyclonedx"], tmp_path / "again", True)
+        assert raised.value.what_text == said
