@@ -56,18 +56,13 @@ def facts_of(path: Path) -> Facts:
     return Facts(record, path.name, sha256_file(path), compression_in(record, path))
 
 
-def bill_of_file(path: Path) -> Bill:
-    """The parts of the executable `path`. Raises as facts_of, and SbomExtraMissing."""
+def sbom_of(path: Path, form: Format) -> bytes:
+    """The SBOM of the executable `path`. Raises as facts_of, and SbomExtraMissing."""
     facts = facts_of(path)
     parts = extra("parts")
     bill: Bill = parts.bill_of(facts.record, parts.Subject(facts.name, facts.sha256, facts.compression))
-    return bill
-
-
-def sbom_of(path: Path, form: Format) -> bytes:
-    """The SBOM of the executable `path`. Raises as bill_of_file."""
     write: Callable[[Bill], bytes] = getattr(extra(form.value), f"{form.value}_of")
-    return write(bill_of_file(path))
+    return write(bill)
 
 
 def write_sbom(path: Path, form: Format) -> Path:
