@@ -98,6 +98,7 @@ def test_licences_of_a_system(monolisp: Monolisp, tmp_path: Path) -> None:
         assert text in done.out
 
 
+@pytest.mark.slow
 def test_licences_of_gmp(monolisp: Monolisp, built: Callable[..., Path]) -> None:
     """The GNU licences are in its archive."""
     program = built(GMP)
