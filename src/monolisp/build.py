@@ -308,7 +308,8 @@ def _get_ready() -> None:
     import monolisp.libraries.supplier
     import monolisp.link.link
     import monolisp.provenance.gather
-    import monolisp.provenance.note  # noqa: F401
+    import monolisp.provenance.note
+    import monolisp.sbom.noted  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -340,6 +341,7 @@ def _finish(
     with watch.step("record"):
         record = record_of(plan.settings, files, directories, plan.project.directory, without, output, told)
         write_record(plan.record, record)
+        _note_systems(loaded, machine)
     digest = plan.toolchain.digest
     from monolisp.link.program import linked_libraries
 
@@ -347,6 +349,12 @@ def _finish(
     undefined = undefined_names(linked, plan.toolchain)
     warnings = loaded.warnings
     return Result(output, True, record.output.size, loaded.entry, digest, libraries, undefined, warnings, watch.seconds)
+
+
+def _note_systems(loaded: Loaded, machine: Machine) -> None:
+    from monolisp.sbom.noted import note_systems
+
+    note_systems(loaded.events, machine.store)
 
 
 def foreign_files(project: Project) -> list[Path]:

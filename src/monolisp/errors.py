@@ -33,7 +33,7 @@ class Exit(IntEnum):
 
 EXIT_MEANING = {
     Exit.OK: "done",
-    Exit.VERDICT: "`verify` found a file that is not truly static",
+    Exit.VERDICT: "`verify` found a file that is not truly static, or `licenses` a licence without its text",
     Exit.USAGE: "the command line is wrong",
     Exit.INPUT: "the program to build is missing, ambiguous or described wrongly",
     Exit.LISP: "Lisp could not read, compile or load the program",
@@ -756,6 +756,26 @@ class NotReproducible(MonolispError):
     )
 
 
+# --- bills of materials and licences -------------------------------------------------------------------------------
+
+
+class SbomExtraMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "the Python package {module} is not installed"
+    why = "bills of materials and licences come with an extra of monolisp, which most builds do not need"
+    todo = "pip install 'monolisp[sbom]'"
+
+
+class LicenceTextsMissing(MonolispError):
+    exit_code = Exit.VERDICT
+    what = "{file}: of {count} parts the text of the licence was not found"
+    why = "{missing}"
+    todo = (
+        "name the directory where the sources are (--source-dir DIR), add these texts by hand and say --allow-missing, "
+        "or do without these parts"
+    )
+
+
 # --- OCI images ----------------------------------------------------------------------------------------------------
 
 
@@ -780,6 +800,13 @@ class NotAnOciArchive(MonolispError):
     todo = (
         "make the image again, and name that file; any other tool's OCI image layout, packed as a tar, will do as well"
     )
+
+
+class NoProgramInImage(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{file}: the program that an image starts cannot be read"
+    why = "{reason}"
+    todo = "name the SBOM's file (--sbom FILE), or attach none (--sbom none)"
 
 
 class BadReference(MonolispError):

@@ -11,6 +11,8 @@ from pathlib import Path
 from monolisp.store import digest_of, sha256_file
 
 _SYSTEMS = (".asd", ".lisp", ".conf")
+# What `monolisp build --sbom` writes: what follows the executable's name, for CycloneDX and SPDX.
+BESIDE = (".cdx.json", ".spdx.json")
 _VIRTUAL = ("/proc/", "/dev/", "/sys/", "/run/")
 
 
@@ -62,22 +64,26 @@ def output_state(path: Path) -> OutputState:
     return OutputState(status.st_size, status.st_mtime_ns)
 
 
-def listing(path: Path, types: Iterable[str]) -> Listing:
+def listing(path: Path, types: Iterable[str], output: Path) -> Listing:
     """The directory `path` as it is: directories, files that make systems, and files of `types`.
 
-    Hidden names do not count: editors and builds at work put them there.
+    Hidden names do not count: editors and builds at work put them there. Nor do the bills of materials of the
+    executable `output`, which are written when it is recorded.
     """
+    ours = {f"{output.name}{suffix}" for suffix in BESIDE} if path == output.parent else set()
     wanted = tuple(sorted({*types}))
     endings = (*_SYSTEMS, *(f".{kind}" for kind in wanted if kind), *([""] if "*" in wanted else []))
     try:
         with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if entry.name[0] != "." and _may_matter(entry, endings))
+            names = sorted(entry.name for entry in entries if _may_matter(entry, endings) and entry.name not in ours)
     except OSError:
         return Listing(wanted, "gone")
     return Listing(wanted, digest_of(names))
 
 
 def _may_matter(entry: os.DirEntry[str], endings: tuple[str, ...]) -> bool:
+    if entry.name.startswith("."):
+        return False
     if entry.name.endswith(endings):
         return True
     try:
@@ -106,7 +112,7 @@ def record_of(
     for name, types in directories.items():
         listed.setdefault(str(base / name), set()).update(types)
     kept = sorted(name for name in listed if not f"{name}/".startswith(skipped))
-    listings = {name: listing(Path(name), listed[name]) for name in kept}
+    listings = {name: listing(Path(name), listed[name], output) for name in kept}
     return Record(settings, states, listings, output_state(output), result)
 
 
@@ -116,7 +122,7 @@ def changes(record: Record, settings: str, output: Path) -> list[str]:
     if not output.exists() or output_state(output) != record.output:
         reasons.append(f"{output} is missing or was changed")
     reasons += [f"{name} changed" for name, state in record.files.items() if not _same(Path(name), state)]
-    moved = [name for name, seen in record.directories.items() if listing(Path(name), seen.types) != seen]
+    moved = [name for name, seen in record.directories.items() if listing(Path(name), seen.types, output) != seen]
     return reasons + [f"something came to or went from {name}" for name in moved]
 
 

@@ -13,6 +13,9 @@ from typing import Any
 from monolisp import __version__
 
 _WITHOUT_VALUE = ("--offline", "--push", "--help", "-h")
+# In the order of monolisp.sbom.make.Format, which is not imported here.
+SBOM_FORMATS = ("cyclonedx", "spdx")
+NO_SBOM = "none"
 # The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
 BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
 BEFORE_SBCL |= {"--sbcl", "--features", "--with-feature", "--source-dir", "--offline"}
@@ -27,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
     _verify_parser(commands.add_parser("verify", help="check that files are truly static"))
     _inspect_parser(commands.add_parser("inspect", help="say what an executable is made of"))
+    _sbom_parser(commands.add_parser("sbom", help="print an executable's bill of materials: CycloneDX or SPDX"))
+    licenses = "print the licences of all that is in an executable, and what they ask for"
+    _licenses_parser(commands.add_parser("licenses", help=licenses))
     _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
     _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
@@ -83,6 +89,8 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
     _library_options(build)
     _oci_options(build)
+    sbom = "write a bill of materials beside the executable: FILE.cdx.json, FILE.spdx.json"
+    add("--sbom", dest="sboms", action="append", choices=SBOM_FORMATS, help=sbom)
     add("--always", action="store_true", help="build even when nothing changed")
     twice = "build a second time under other conditions, and say where the two differ"
     add("--check-reproducible", action="store_true", help=twice)
@@ -203,8 +211,9 @@ def _store_parser(store: argparse.ArgumentParser) -> None:
 def _push_parser(push: argparse.ArgumentParser) -> None:
     push.add_argument("archive", metavar="ARCHIVE", help="the image: an OCI archive")
     push.add_argument("reference", metavar="REGISTRY/NAME:TAG", help="where it goes")
-    sbom = "attach an SBOM (SPDX or CycloneDX, JSON) to the image, or to that of one platform"
-    push.add_argument("--sbom", action="append", metavar="[PLATFORM=]FILE", help=sbom)
+    sbom = "attach an SBOM: of the programs in the image (default: cyclonedx), none, or a file, to one platform or all"
+    kinds = "|".join((*SBOM_FORMATS, NO_SBOM))
+    push.add_argument("--sbom", action="append", metavar=f"{kinds}|[PLATFORM=]FILE", help=sbom)
     push.add_argument("--plain-http", action="store_true", help="speak to the registry without TLS")
     push.set_defaults(run="push.run_push")
 
@@ -255,6 +264,24 @@ def _inspect_parser(inspect: argparse.ArgumentParser) -> None:
     inspect.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
     inspect.add_argument("--json", action="store_true", help="machine-readable")
     inspect.set_defaults(run="provenance.run_inspect")
+
+
+def _sbom_parser(sbom: argparse.ArgumentParser) -> None:
+    sbom.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
+    sbom.add_argument("--format", choices=SBOM_FORMATS, default=SBOM_FORMATS[0], help="default: cyclonedx")
+    sbom.add_argument("-o", "--output", metavar="FILE", help="where it goes (default: standard output)")
+    sbom.set_defaults(run="sbom.run_sbom")
+
+
+def _licenses_parser(licenses: argparse.ArgumentParser) -> None:
+    add = licenses.add_argument
+    add("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
+    add("-o", "--output", metavar="FILE", help="where they go (default: standard output)")
+    sources = "look for sources in DIR: archives of C libraries, and directories of systems below it"
+    add("--source-dir", dest="source_dirs", action="append", metavar="DIR", help=sources)
+    add("--allow-missing", action="store_true", help="do not fail where a licence's text is not found")
+    add("--offline", action="store_true", help="never use the network")
+    licenses.set_defaults(run="sbom.run_licenses", source_dir=None, verbose=False)
 
 
 def _linkage_parser(linkage: argparse.ArgumentParser) -> None:

@@ -198,6 +198,19 @@ class TestDockerRegistry:
         for _ in range(2):
             assert push(two[0], f"{registry}/team/twice:1.0", "--plain-http").code == 0
 
+    def test_the_sbom_of_its_program(self, hello: tuple[Path, str], registry: str, tmp_path: Path) -> None:
+        """Attached without a word; the same each time, so that it is there once. `--sbom none` attaches nothing."""
+        for _ in range(2):
+            assert push(hello[0], f"{registry}/team/own:1.0", "--plain-http").code == 0
+        (entry,) = raw(registry, f"team/own:{hello[1].replace(':', '-')}")["manifests"]
+        assert entry["artifactType"] == "application/vnd.cyclonedx+json"
+        (layer,) = raw(registry, f"team/own@{entry['digest']}")["layers"]
+        assert layer["annotations"]["org.opencontainers.image.title"] == "hello.cdx.json"
+        assert layer["size"] > 2000
+        assert push(hello[0], f"{registry}/team/none:1.0", "--plain-http", "--sbom", "none").code == 0
+        tags = json.loads(run(["skopeo", "list-tags", "--tls-verify=false", f"docker://{registry}/team/none"]).out)
+        assert tags["Tags"] == ["1.0"]
+
     def test_an_sbom(self, two: tuple[Path, str], registry: str, tmp_path: Path) -> None:
         """This registry does not know of subjects: what refers to an image is listed under a tag."""
         whole, arm = sbom(tmp_path, SPDX), sbom(tmp_path, CYCLONEDX)

@@ -65,6 +65,8 @@ class TestParser:
             (["store", "push"], "store.run_store_push"),
             (["store", "keygen", "f"], "store.run_store_keygen"),
             (["push", "image.tar", "localhost:5000/hello:1.0"], "push.run_push"),
+            (["sbom", "hello", "--format", "spdx"], "sbom.run_sbom"),
+            (["licenses", "hello", "--source-dir", "a", "--source-dir", "b"], "sbom.run_licenses"),
             (["library", "list"], "library.run_library_list"),
             (["library", "show", "gmp"], "library.run_library_show"),
             (["library", "build", "gmp"], "library.run_library_build"),
@@ -93,6 +95,8 @@ class TestParser:
             "look.run_verify",
             "look.run_linkage",
             "provenance.run_inspect",
+            "sbom.run_sbom",
+            "sbom.run_licenses",
             "toolchain.run_toolchain_list",
             "toolchain.run_toolchain_build",
             "toolchain.run_toolchain_path",
@@ -127,13 +131,14 @@ class TestParser:
             " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i"
             " --recipes r --absent libx --export puts --embed-ca --update"
             " --features +a,-b --with-feature c --remote u --push --sign-key k"
-            " --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7 --check-reproducible"
+            " --sbom spdx --sbom cyclonedx --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7 --check-reproducible"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
         found.pop("run")
         assert found == {
             "inputs": ["a.lisp", "b.lisp"],
+            "sboms": ["spdx", "cyclonedx"],
             "oci": "i.tar",
             "oci_ca": True,
             "oci_tz": True,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from monolisp.inputs import Record, changes, read_record, record_of, write_record
+from monolisp.inputs import BESIDE, Record, changes, read_record, record_of, write_record
 
 
 class Built:
@@ -163,6 +163,15 @@ class TestChanges:
         assert built.changes() == []
         built.output.write_text("ELF")
         assert not [reason for reason in built.changes() if reason.startswith("something")]
+
+    def test_bills_of_materials_of_the_executable(self, built: Built) -> None:
+        """They are written when it is recorded; those of others count."""
+        built.record = built.recorded(directories=[str(built.output.parent)], types=("*", "json"))
+        for suffix in BESIDE:
+            built.output.with_name(built.output.name + suffix).write_text("{}")
+        assert built.changes() == []
+        built.output.with_name("other" + BESIDE[0]).write_text("{}")
+        assert built.changes() == [f"something came to or went from {built.output.parent}"]
 
     def test_a_directory_named_in_two_ways_is_one(self, built: Built) -> None:
         listed = {"src": ("txt",), str(built.base / "src"): ("md",)}

@@ -37,6 +37,7 @@ ORDER = (
     "link",
     "provenance",
     "publish",
+    "sbom",
     "oci",
     "face",
     "compare",
@@ -285,13 +286,17 @@ class TestDoors:
     def test_clock(self) -> None:
         """The store notes when an entry was used, and a person is told; nothing that is made depends on the time.
 
-        An image is dated with the time that it is given.
+        An image and a bill of materials are dated with the time that they are given.
         """
-        assert elsewhere(CLOCK, "store", "cli/store.py", "oci/image.py") == []
-        assert uses(TREES["oci/image.py"], ("datetime.datetime.now", "datetime.datetime.today", "time")) == []
+        assert elsewhere(CLOCK, "store", "cli/store.py", "oci/image.py", "sbom/identity.py") == []
+        for file in ("oci/image.py", "sbom/identity.py"):
+            assert uses(TREES[file], ("datetime.datetime.now", "datetime.datetime.today", "time")) == []
 
     def test_chance(self) -> None:
-        assert elsewhere(CHANCE) == []
+        """A bill of materials has a UUID that is a hash."""
+        assert elsewhere(CHANCE, "sbom/identity.py") == []
+        drawn = ("random", "secrets", "os.urandom", "uuid.uuid1", "uuid.uuid4", "uuid.uuid6", "uuid.uuid7")
+        assert uses(TREES["sbom/identity.py"], drawn) == []
 
     @pytest.mark.parametrize(
         ("text", "doors", "found"),

@@ -43,9 +43,22 @@ def run_build(options: argparse.Namespace) -> int:
             made.append((_build_one(replace(project, suffix=suffix), target, machine, options), target))
     finally:
         progress.close()
+    if options.sboms and not options.dry_run:
+        _write_sboms([path for path, _ in made], options)
     if options.oci and not options.dry_run:
         _write_image(made, project.default_name, here / options.oci, options)
     return int(Exit.OK)
+
+
+def _write_sboms(made: Sequence[Path], options: argparse.Namespace) -> None:
+    """Beside every executable, also those that were up to date."""
+    from monolisp.sbom.make import Format, write_sbom
+
+    for path in made:
+        for form in dict.fromkeys(options.sboms):
+            output = write_sbom(path, Format(form))
+            if not options.json:
+                print(_shown(output))
 
 
 def _write_image(made: Sequence[tuple[Path, Target]], name: str, output: Path, options: argparse.Namespace) -> None:

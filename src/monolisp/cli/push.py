@@ -6,10 +6,14 @@ import argparse
 import json
 import os
 import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monolisp.errors import BadOption, Exit
+from monolisp.errors import BadElf, BadOption, Exit, NoProgramInImage, NoProvenance
+from monolisp.options import NO_SBOM, SBOM_FORMATS
 
 if TYPE_CHECKING:
     from monolisp.oci import Attachment
@@ -17,14 +21,22 @@ if TYPE_CHECKING:
 _FOR_PLATFORM = re.compile(r"(linux/[a-z0-9/]+)=(.+)", re.DOTALL)
 # The media types that IANA has registered for them.
 _SPDX, _CYCLONEDX = "application/spdx+json", "application/vnd.cyclonedx+json"
+_MEDIA_TYPES = {"cyclonedx": _CYCLONEDX, "spdx": _SPDX}
 
 
 def run_push(options: argparse.Namespace) -> int:
     from monolisp.oci import push
 
-    attach = [_attachment(told) for told in options.sbom or ()]
-    digest = push(Path(options.archive), options.reference, attach, options.plain_http, _logins())
+    archive = Path(options.archive)
+    told = options.sbom or SBOM_FORMATS[:1]
+    attach = [_attachment(name) for name in told if name not in (*SBOM_FORMATS, NO_SBOM)]
+    with tempfile.TemporaryDirectory(prefix="monolisp-") as name:
+        made, note = _made(archive, [form for form in SBOM_FORMATS if form in told], Path(name), bool(options.sbom))
+        attach += made
+        digest = push(archive, options.reference, attach, options.plain_http, _logins())
     print(f"{options.reference}@{digest}")
+    if note:
+        print(f"note: no SBOM is attached: {note}", file=sys.stderr)
     return int(Exit.OK)
 
 
@@ -35,6 +47,34 @@ def _logins() -> list[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     podman = Path(runtime, "containers") if runtime else Path(f"/run/containers/{os.getuid()}")
     return [*([Path(named)] if named else []), Path(docker, "config.json"), podman / "auth.json"]
+
+
+def _made(archive: Path, forms: Sequence[str], folder: Path, asked: bool) -> tuple[list[Attachment], str]:
+    """SBOMs of the programs in the archive, in these formats. There are none of programs that do not say what they are
+    made of: that is an error if SBOMs were asked for, and else the second value, for a person. Raises NoProgramInImage,
+    and what sbom_of raises."""
+    try:
+        return list(_sboms(archive, forms, folder)), ""
+    except (BadElf, NoProgramInImage, NoProvenance) as error:
+        if asked:
+            raise
+        return [], error.what_text
+
+
+def _sboms(archive: Path, forms: Sequence[str], folder: Path) -> Iterator[Attachment]:
+    if not forms:
+        return
+    from monolisp.oci import Attachment, read_archive
+    from monolisp.oci.entrypoint import entrypoints
+    from monolisp.sbom.make import Format, write_sbom
+
+    for platform, program in entrypoints(archive, read_archive(archive), folder):
+        for form in forms:
+            kind = _MEDIA_TYPES[form]
+            try:
+                yield Attachment(write_sbom(program, Format(form)), kind, kind, platform)
+            except (BadElf, NoProvenance) as error:
+                raise type(error)(**{**error.fields, "file": f"{program.name} in {archive}"}) from error
 
 
 def _attachment(told: str) -> Attachment:

@@ -14,14 +14,14 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import IO
 
-from monolisp.errors import BadArchive, DiskFull, MonolispError, StoreUnusable, ToolMissing, UnsafeArchive
+from monolisp.errors import BadArchive, DiskFull, MonolispError, StoreUnusable, ToolMissing, Unreadable, UnsafeArchive
 from monolisp.store import remove_tree
 
 # The time of every unpacked file, in seconds since the epoch. Equal times also keep make from thinking that a generated
@@ -53,6 +53,21 @@ class Member:
     content: IO[bytes] | None = None
 
 
+def read_members(archive: Path, wanted: Callable[[str], bool], most: int) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the files in an archive whose name is `wanted` and which have at most `most` bytes; nothing
+    is unpacked. Raises BadArchive, ToolMissing, Unreadable."""
+    try:
+        for member in members(archive):
+            if member.kind is Kind.FILE and member.content is not None and wanted(member.name):
+                content = member.content.read(most + 1)
+                if len(content) <= most:
+                    yield member.name, content
+    except OSError as error:
+        raise Unreadable(file=archive, reason=error.strerror or error) from error
+    except _damages() as error:
+        raise BadArchive(file=archive, reason=str(error) or type(error).__name__) from error
+
+
 def unpack(archive: Path, directory: Path) -> None:
     """Unpack a tar (plain, gz, bz2, xz, zst as this Python can) or zip archive as `directory`, which must not exist.
 
@@ -64,7 +79,7 @@ def unpack(archive: Path, directory: Path) -> None:
     try:
         remove_tree(work)
         work.mkdir(parents=True)
-        for member in _members(archive):
+        for member in members(archive):
             tree.add(member)
         tree.finish().rename(directory)
     except OSError as error:
@@ -101,7 +116,7 @@ def _damages() -> tuple[type[Exception], ...]:
     return tuple(found)
 
 
-def _members(archive: Path) -> Iterator[Member]:
+def members(archive: Path) -> Iterator[Member]:
     with archive.open("rb") as stream:
         begin = stream.read(8)
     if begin.startswith(_ZIP):

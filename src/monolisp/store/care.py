@@ -16,7 +16,7 @@ from monolisp.store.manifest import NAME, faults
 from monolisp.store.store import Entry, Store
 
 # Directories in which other tools keep what they can make again; whatever else is in a store are entries.
-AREAS = ("zig", "fasls", "builds", "logs", "launch", "bench")
+AREAS = ("zig", "fasls", "builds", "systems", "logs", "launch", "bench")
 _OWN = ("locks", "building", "work")
 
 

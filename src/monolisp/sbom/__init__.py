@@ -1,0 +1,1 @@
+"""Bills of materials, and licences, of what an executable says of itself."""
