@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monolisp.emulator import emulator
@@ -158,7 +158,10 @@ def load_program(
     if desk.failure is not None:
         raise desk.failure
     _require_libraries(events, desk)
-    return _outcome(project, saved.path, done, events, record, work / "log")
+    found = _outcome(project, saved.path, done, events, record, work / "log")
+    # What the store holds is ours, even where the store is in the project's directory.
+    ours = f"{machine.store.root}/"
+    return replace(found, files=frozenset(name for name in found.files if not name.startswith(ours)))
 
 
 def _run(
