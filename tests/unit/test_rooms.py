@@ -28,6 +28,8 @@ ORDER = (
     "store",
     "inputs",
     "elf",
+    "publish",
+    "trust",
     "sources",
     "remote",
     "linkage",
@@ -36,7 +38,6 @@ ORDER = (
     "lisp",
     "link",
     "provenance",
-    "publish",
     "oci",
     "face",
     "compare",
@@ -285,9 +286,10 @@ class TestDoors:
     def test_clock(self) -> None:
         """The store notes when an entry was used, and a person is told; nothing that is made depends on the time.
 
-        An image is dated with the time that it is given.
+        An image is dated with the time that it is given; a signature, with the time when it is made, unless
+        SOURCE_DATE_EPOCH says another.
         """
-        assert elsewhere(CLOCK, "store", "cli/store.py", "oci/image.py") == []
+        assert elsewhere(CLOCK, "store", "cli/store.py", "cli/trust.py", "oci/image.py") == []
         assert uses(TREES["oci/image.py"], ("datetime.datetime.now", "datetime.datetime.today", "time")) == []
 
     def test_chance(self) -> None:

@@ -43,9 +43,25 @@ def run_build(options: argparse.Namespace) -> int:
             made.append((_build_one(replace(project, suffix=suffix), target, machine, options), target))
     finally:
         progress.close()
-    if options.oci and not options.dry_run:
-        _write_image(made, project.default_name, here / options.oci, options)
+    if not options.dry_run:
+        _write_companions(made, project.default_name, here, options)
     return int(Exit.OK)
+
+
+def _write_companions(made: Sequence[tuple[Path, Target]], name: str, here: Path, options: argparse.Namespace) -> None:
+    """What else is to be written beside the executables; checksums of all of it come last."""
+    written = [path for path, _ in made]
+    if options.oci:
+        _write_image(made, name, here / options.oci, options)
+        written.append(here / options.oci)
+    if options.attest:
+        from monolisp.cli.trust import attest
+
+        written += [attest(path) for path, _ in made]
+    if options.checksum:
+        from monolisp.trust.checksums import write_checksums
+
+        write_checksums(written)
 
 
 def _write_image(made: Sequence[tuple[Path, Target]], name: str, output: Path, options: argparse.Namespace) -> None:
