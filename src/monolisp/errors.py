@@ -813,7 +813,7 @@ class BadSignature(MonolispError):
 class GpgMissing(MonolispError):
     exit_code = Exit.TOOL
     what = "gpg was not found on this machine"
-    why = "OpenPGP signatures are made and verified by gpg"
+    why = "it makes and verifies OpenPGP signatures"
     todo = "install it: sudo apt-get install gnupg; or use a key of minisign's kind, `monolisp keygen FILE`"
 
 
@@ -821,14 +821,14 @@ class GpgFailed(MonolispError):
     exit_code = Exit.SIGNATURE
     what = "gpg did not sign {file}"
     why = "{reason}"
-    todo = "`gpg --list-secret-keys` shows the keys that can sign; GPG_TTY=$(tty) lets gpg ask for a password"
+    todo = "`gpg -K` shows the keys that can sign; GPG_TTY=$(tty) lets gpg ask for a password"
 
 
 class GpgKeyUnknown(MonolispError):
     exit_code = Exit.SIGNATURE
     what = "gpg does not have the key {key}"
     why = "a signature can only be verified with the public key of whoever made it"
-    todo = "get the key from a place that you trust, and: gpg --import FILE"
+    todo = "get the key from a place that you trust, and have gpg import it: `gpg --import FILE`"
 
 
 class BadChecksums(MonolispError):

@@ -137,9 +137,11 @@ def _publish(content: bytes, output: Path, made_from: Path) -> None:
 
 def _now() -> int:
     """The time that a signature is dated with, in seconds since 1970."""
+    if "SOURCE_DATE_EPOCH" not in os.environ:
+        return int(time.time())
     from monolisp.lisp.session import epoch_of
 
-    return epoch_of(os.environ) if "SOURCE_DATE_EPOCH" in os.environ else int(time.time())
+    return epoch_of(os.environ)
 
 
 def _gpg() -> Gpg:

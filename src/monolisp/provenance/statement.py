@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from monolisp.provenance.record import Archive, File, Library, Provenance, System
+from monolisp.provenance.record import Archive, Compiler, File, Library, Provenance, System
 
 # docs/provenance.md describes them.
 BUILD_TYPE = "urn:monolisp:build:1"
@@ -61,19 +61,9 @@ def statement(name: str, sha256: str, told: Provenance, builder: str = BUILDER) 
 
 def _dependencies(told: Provenance) -> Iterator[Json]:
     """Everything that went in, in the order of the record."""
-    ours = _resource("monolisp", {"sha256": told.monolisp.source}, role="builder", version=told.monolisp.version)
-    yield ours
+    yield _resource("monolisp", {"sha256": told.monolisp.source}, role="build tool", version=told.monolisp.version)
     yield from _sources("SBCL", told.sbcl.version, told.sbcl.licence, told.sbcl.sources, "compiler")
-    compiler = told.compiler
-    libc = f"{compiler.libc} {compiler.libc_version}".strip()
-    yield _resource(
-        compiler.name or "zig",
-        {},
-        role="C compiler",
-        version=compiler.version,
-        libc=libc,
-        licence=compiler.libc_licence,
-    )
+    yield from _compiler(told.compiler)
     for library in told.libraries:
         yield from _library(library)
     yield from map(_system, told.systems)
@@ -81,6 +71,12 @@ def _dependencies(told: Provenance) -> Iterator[Json]:
     yield from _files(program.files, "file", program.revision)
     yield from _files(program.embedded, "embedded file")
     yield from _files(program.locks, "lock")
+
+
+def _compiler(told: Compiler) -> Iterator[Json]:
+    """zig comes as a Python package, which pip compares with its index: the record has no digest of it."""
+    yield _resource(told.name, {}, role="C compiler", version=told.version)
+    yield _resource(told.libc, {}, role="libc", version=told.libc_version, licence=told.libc_licence)
 
 
 def _resource(name: str, digest: Mapping[str, str], uri: str = "", **annotations: str) -> Json:

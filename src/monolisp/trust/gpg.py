@@ -153,7 +153,7 @@ def _plain(path: Path) -> Path:
 
 def _said(done: Finished) -> str:
     lines = [line.removeprefix("gpg: ") for line in done.text.splitlines() if line.strip()]
-    return "; ".join(lines[-4:]) or f"gpg ended with {done.returncode}"
+    return "; ".join(lines[:2]) or f"gpg ended with {done.returncode}"
 
 
 def signature_beside(path: Path) -> Path:

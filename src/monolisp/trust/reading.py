@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,4 +29,5 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def content_of(path: Path) -> bytes:
     """All of a file, at most MOST bytes. Raises NoSuchFile, Unreadable."""
     with opened(path) as stream:
-        return stream.read(MOST)
+        # Python makes room for as much as is asked for. A pipe has no size.
+        return stream.read(min(os.fstat(stream.fileno()).st_size, MOST) or MOST)
