@@ -47,12 +47,13 @@ def out_of_envelope(content: bytes, key: str, name: str) -> bytes:
     """
     told = _envelope(content, name)
     signer, wanted = key_id(key), base64.b64decode(key)[10:].hex()
-    if all(signature["keyid"] != signer for signature in told["signatures"]):
+    mine = [signature for signature in told["signatures"] if signature["keyid"] == signer]
+    if not mine:
         found = ", ".join(signature["keyid"] for signature in told["signatures"]) or "nobody"
-        raise WrongKey(file=name, key=signer, found=found)
+        raise WrongKey(file=name, key=signer, found=ascii(found)[1:-1])
     signing = _library("signer")
     try:
-        envelope = _library("dsse").Envelope.from_dict(told)
+        envelope = _library("dsse").Envelope.from_dict({**told, "signatures": mine})
         envelope.verify([signing.SSlibKey(signer, "ed25519", "ed25519", {"public": wanted})], 1)
     except ValueError as error:
         raise NotAnAttestation(file=name, reason=error) from error

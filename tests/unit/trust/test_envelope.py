@@ -78,7 +78,7 @@ def test_another_key(tmp_path: Path) -> None:
 def test_signatures_of_others_beside_ours(tmp_path: Path) -> None:
     key, public = pair(tmp_path)
     envelope = in_envelope(TOLD, secret_key(key, None))
-    signatures = [{"keyid": "other", "sig": "AAAA"}, *json.loads(envelope)["signatures"]]
+    signatures = [{"keyid": "other", "sig": "?"}, 7, {}, *json.loads(envelope)["signatures"]]
     assert out_of_envelope(changed(envelope, signatures=signatures), public, "envelope") == TOLD
 
 
