@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-all turn check unit integration docs targets bench clean
+.PHONY: demo test test-all turn check unit integration docs targets fuzz bench clean
 
 demo: $(READY)
 	$(BIN)/monolisp build examples/hello/hello.lisp -o hello
@@ -43,6 +43,10 @@ docs: $(READY)
 # Programs for every processor that is not refused, built and run; the result is the table in docs/targets.md.
 targets: $(READY)
 	$(BIN)/python tests/targets.py
+
+# Readers of files that others wrote, with 100,000 mutated ones (a quarter of an hour); the result is docs/fuzzing.md.
+fuzz: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/fuzz.py 100000 docs/fuzzing.md
 
 bench: $(READY)
 	$(BIN)/python bench/run.py

@@ -5,6 +5,7 @@
     python bench/run.py quick foreign   the same with foreign libraries
     python bench/run.py quick programs  the same with monolisp sbcl, Maxima and pgloader
     python bench/run.py quick store     the same with toolchains, the store and many builds
+    python bench/run.py quick provenance    the same with what executables say of themselves, and signatures
 
 Stock SBCL is built by its own make.sh from the archive that monolisp pins, with the C compiler that it finds. Each
 pair of commands runs in turn, A B A B …; figures are medians.
@@ -273,6 +274,10 @@ def main() -> None:
             import store
 
             rows += store.rows(archives, work)
+        if "provenance" in sys.argv or not quick:
+            import provenance
+
+            rows += provenance.rows(work)
         if not quick:
             row, lines = growth(work)
             rows.append(row)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from run import HELLO, MONOLISP, Row, quiet, ratio_row, seconds
 
-from monolisp.remote.signing import new_key
 from monolisp.store import Store
+from monolisp.trust.keys import new_pair
 
 GIGABYTES = 5
 BUILDS = 10
@@ -68,7 +68,7 @@ def from_remote(store: Path, folder: Path) -> Row:
     quiet([*MONOLISP, "build", "hello.lisp"], folder, MONOLISP_STORE=str(store))
     key = folder / "secret.key"
     remote = ["--remote", f"file://{folder / 'share'}"]
-    public = new_key(key)
+    public = new_pair(key)
     quiet([*MONOLISP, "store", "push", *remote, "--sign-key", str(key)], folder, MONOLISP_STORE=str(store))
     argv = [*MONOLISP, "build", "hello.lisp", "-o", "fetched", *remote, "--key", public]
 

@@ -27,6 +27,7 @@ class Exit(IntEnum):
     STORE = 9
     LINK = 10
     LIBRARY = 11
+    SIGNATURE = 12
     BUG = 70
     INTERRUPTED = 130
 
@@ -44,6 +45,7 @@ EXIT_MEANING = {
     Exit.STORE: "the store cannot be used",
     Exit.LINK: "the executable could not be linked or did not pass verification",
     Exit.LIBRARY: "a foreign library could not be had, built or linked",
+    Exit.SIGNATURE: "a signature, key, checksum or attestation is missing or not good",
     Exit.BUG: "a bug in monolisp",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
@@ -655,13 +657,6 @@ class RemoteExtraMissing(MonolispError):
     todo = "pip install 'monolisp[remote]'"
 
 
-class BadKey(MonolispError):
-    exit_code = Exit.INPUT
-    what = "the key {key} cannot be used"
-    why = "{reason}"
-    todo = "`monolisp store keygen FILE` makes a pair; the public key goes into monolisp.toml as store.keys"
-
-
 class NoKeys(MonolispError):
     exit_code = Exit.INPUT
     what = "the remote store {url} cannot be used without a key to trust"
@@ -673,7 +668,7 @@ class NoSignKey(MonolispError):
     exit_code = Exit.USAGE
     what = "--push needs a key to sign with"
     why = "nobody would use what is not signed"
-    todo = "name the secret key: --sign-key FILE (`monolisp store keygen FILE` makes one)"
+    todo = "name the secret key: --sign-key FILE (`monolisp keygen FILE` makes one)"
 
 
 class NoRemote(MonolispError):
@@ -774,6 +769,107 @@ class LicenceTextsMissing(MonolispError):
         "name the directory where the sources are (--source-dir DIR), add these texts by hand and say --allow-missing, "
         "or do without these parts"
     )
+
+
+# --- signatures ----------------------------------------------------------------------------------------------------
+
+
+class BadKey(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "the key {key} cannot be used"
+    why = "{reason}"
+    todo = "`monolisp keygen FILE` makes a pair: FILE is the secret key, FILE.pub the public one; minisign's do as well"
+
+
+class SignExtraMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "nothing can be signed or verified: the Python package {module} is not installed"
+    why = "signatures come with an extra of monolisp, which most people do not need"
+    todo = "pip install 'monolisp[sign]'"
+
+
+class NoPassword(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "the secret key {key} needs its password"
+    why = "there is no terminal to ask at, and standard input says nothing"
+    todo = "name a file whose first line it is, --password-file FILE, or set MONOLISP_KEY_PASSWORD"
+
+
+class WrongPassword(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "the password is not that of the secret key {key}"
+    why = "the key could not be decrypted with it"
+    todo = "try again; nobody can recover a password: without it make a new pair, `monolisp keygen FILE`"
+
+
+class NoSignature(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{file} has no signature"
+    why = "there is no {signature}"
+    todo = "get it from where the file came from; --signature FILE names one that is elsewhere"
+
+
+class NotASignature(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{file} is no signature"
+    why = "{reason}"
+    todo = "get it again: --key wants a detached signature of minisign, --gpg one of OpenPGP"
+
+
+class WrongKey(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{file} was signed by another key"
+    why = "you trust {key}, and it was signed by {found}"
+    todo = "do not use the file, unless whoever made it says that this is their key, in a place that you trust"
+
+
+class BadSignature(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{file} is not what was signed"
+    why = "{signature} is not good: {reason}"
+    todo = "do not use the file; get both again from where they came from"
+
+
+class GpgMissing(MonolispError):
+    exit_code = Exit.TOOL
+    what = "gpg was not found on this machine"
+    why = "it makes and verifies OpenPGP signatures"
+    todo = "install it: sudo apt-get install gnupg; or use a key of minisign's kind, `monolisp keygen FILE`"
+
+
+class GpgFailed(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "gpg did not sign {file}"
+    why = "{reason}"
+    todo = "`gpg -K` shows the keys that can sign; GPG_TTY=$(tty) lets gpg ask for a password"
+
+
+class GpgKeyUnknown(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "gpg does not have the key {key}"
+    why = "a signature can only be verified with the public key of whoever made it"
+    todo = "get the key from a place that you trust, and have gpg import it: `gpg --import FILE`"
+
+
+class BadChecksums(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{file} cannot be used as a list of checksums"
+    why = "{reason}"
+    todo = "correct or remove it; lines are as `sha256sum FILE` prints them"
+
+
+class NotAnAttestation(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{file} is no signed attestation"
+    why = "{reason}"
+    todo = "get it again, or make one: `monolisp attest FILE --key FILE`"
+
+
+class AttestationOfAnother(MonolispError):
+    exit_code = Exit.SIGNATURE
+    what = "{attestation} is not about {file}"
+    why = "none of its subjects has the sha256 of this file"
+    todo = "do not use the file; get both again from where they came from"
 
 
 # --- OCI images ----------------------------------------------------------------------------------------------------

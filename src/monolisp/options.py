@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
     _matrix_parser(commands.add_parser("matrix", help="build programs for several targets and SBCL versions"))
     _store_parser(commands.add_parser("store", help="look after the store, and share what is in it"))
+    _trust_parsers(commands)
     _push_parser(commands.add_parser("push", help="put an OCI image into a registry"))
     doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
@@ -89,8 +90,7 @@ def _build_parser(build: argparse.ArgumentParser) -> None:
     add("--debugger", action="store_true", default=None, help="an unhandled error enters the debugger")
     _library_options(build)
     _oci_options(build)
-    sbom = "write a bill of materials beside the executable: FILE.cdx.json, FILE.spdx.json"
-    add("--sbom", dest="sboms", action="append", choices=SBOM_FORMATS, help=sbom)
+    _companion_options(build)
     add("--always", action="store_true", help="build even when nothing changed")
     twice = "build a second time under other conditions, and say where the two differ"
     add("--check-reproducible", action="store_true", help=twice)
@@ -137,6 +137,14 @@ def _oci_options(build: argparse.ArgumentParser) -> None:
     add("--oci-tz", action="store_true", help="with time zones in the image")
     add("--oci-tmp", action="store_true", help="with a directory /tmp in the image")
     add("--oci-user", metavar="USER", help="run as this user, not as root: 65532, 65532:65532 or a name")
+
+
+def _companion_options(build: argparse.ArgumentParser) -> None:
+    add = build.add_argument
+    sbom = "write a bill of materials beside the executable: FILE.cdx.json, FILE.spdx.json"
+    add("--sbom", dest="sboms", action="append", choices=SBOM_FORMATS, help=sbom)
+    add("--attest", action="store_true", help="write FILE.intoto.json as well: what it is made of, for others")
+    add("--checksum", action="store_true", help="note the sha256 of all that is written in SHA256SUMS")
 
 
 class _Soname(argparse.Action):
@@ -205,7 +213,47 @@ def _store_parser(store: argparse.ArgumentParser) -> None:
         if name == "push":
             _remote_options(parser)
     action("import", "take entries from a file").add_argument("file", metavar="FILE")
-    action("keygen", "make a pair of keys").add_argument("file", metavar="FILE", help="where the secret key goes")
+    keygen = action("keygen", "the same as `monolisp keygen`")
+    _keygen_options(keygen)
+
+
+def _keygen_options(keygen: argparse.ArgumentParser) -> None:
+    keygen.add_argument("file", metavar="FILE", help="where the secret key goes; the public one goes to FILE.pub")
+    keygen.add_argument("--password", action="store_true", help="encrypt the secret key with a password")
+    _password_option(keygen)
+    keygen.set_defaults(run="trust.run_keygen")
+
+
+def _password_option(command: argparse.ArgumentParser) -> None:
+    text = "the secret key's password is the first line of FILE (default: MONOLISP_KEY_PASSWORD, or it is asked)"
+    command.add_argument("--password-file", metavar="FILE", help=text)
+
+
+def _trust_parsers(commands: Any) -> None:
+    _keygen_options(commands.add_parser("keygen", help="make a pair of keys for signatures, as minisign does"))
+    sign = commands.add_parser("sign", help="sign files")
+    sign.add_argument("files", nargs="+", metavar="FILE", help="what to sign")
+    how = sign.add_mutually_exclusive_group(required=True)
+    how.add_argument("--key", metavar="KEYFILE", help="with this secret key, as minisign does: writes FILE.minisig")
+    how.add_argument("--gpg", metavar="KEYID", help="with this OpenPGP key, by gpg: writes FILE.asc")
+    _password_option(sign)
+    sign.set_defaults(run="trust.run_sign")
+    verify = commands.add_parser("verify-signature", help="verify that a key signed a file")
+    verify.add_argument("file", metavar="FILE")
+    how = verify.add_mutually_exclusive_group(required=True)
+    how.add_argument("--key", metavar="PUBKEY|PUBFILE", help="minisign's public key, or the file that holds it")
+    how.add_argument("--gpg", metavar="FINGERPRINT", help="the fingerprint of an OpenPGP key that gpg has")
+    where = verify.add_mutually_exclusive_group()
+    where.add_argument("--signature", metavar="FILE", help="the signature (default: FILE.minisig, FILE.asc, FILE.sig)")
+    where.add_argument("--attestation", metavar="FILE", help="verify an attestation about the file instead")
+    verify.set_defaults(run="trust.run_verify_signature")
+    attest = commands.add_parser("attest", help="say what an executable is made of as an in-toto statement (SLSA)")
+    attest.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
+    attest.add_argument("-o", "--output", metavar="FILE", help="where to (default: FILE.intoto.json)")
+    attest.add_argument("--key", metavar="KEYFILE", help="sign it with this secret key (DSSE)")
+    attest.add_argument("--builder", metavar="URI", help="what ran the build, such as the address of a CI's workflow")
+    _password_option(attest)
+    attest.set_defaults(run="trust.run_attest")
 
 
 def _push_parser(push: argparse.ArgumentParser) -> None:

@@ -16,8 +16,8 @@ import jsonschema
 import pytest
 
 import monolisp as package
-from monolisp.remote.signing import new_key
 from monolisp.store import sha256_file
+from monolisp.trust.keys import new_pair
 
 from .conftest import Monolisp, run
 
@@ -150,7 +150,7 @@ def cluster(toolchain: Path, tmp_path: Path) -> Iterator[Cluster]:
 @pytest.mark.slow
 def test_a_cluster_of_which_a_worker_dies(cluster: Cluster, monolisp: Monolisp, project: Path, tmp_path: Path) -> None:
     """A program that tells which process loads it, and waits: its worker is killed, and another one does it again."""
-    public = new_key(tmp_path / "secret.key")
+    public = new_pair(tmp_path / "secret.key")
     mark = tmp_path / "mark"
     (project / "slow.lisp").write_text(
         f'(unless (probe-file "{mark}")'
@@ -219,7 +219,7 @@ def _is_above(pid: int, below: int) -> bool:
 
 @pytest.mark.slow
 def test_a_scheduler_that_is_not_there(monolisp: Monolisp, project: Path, tmp_path: Path) -> None:
-    public = new_key(tmp_path / "secret.key")
+    public = new_pair(tmp_path / "secret.key")
     with (project / "monolisp.toml").open("a") as stream:
         stream.write(f'[store]\nremote = ["file://{tmp_path}/share"]\nkeys = ["{public}"]\n')
     argv = ["--push", "--sign-key", str(tmp_path / "secret.key"), "--scheduler", "tcp://127.0.0.1:9"]

@@ -19,9 +19,10 @@ import pytest
 
 from monolisp.remote.pack import pack
 from monolisp.remote.record import Record, record_text
-from monolisp.remote.signing import new_key, sign
 from monolisp.remote.tier import archive_name, record_name
 from monolisp.store import sha256_file
+from monolisp.trust.keys import new_pair
+from monolisp.trust.signature import sign_content
 
 from .conftest import Ended, Monolisp, run
 
@@ -54,7 +55,7 @@ def warm(first_warm: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def keys(tmp_path: Path) -> tuple[Path, str]:
     secret = tmp_path / "secret.key"
-    return secret, new_key(secret)
+    return secret, new_pair(secret)
 
 
 Pushed = Callable[[str], Ended]
@@ -349,7 +350,7 @@ def forge(share: Path, kind: str, digest: str, entry: Path, key: Path, about: st
     place = share / archive_name(record.archive)
     place.parent.mkdir(parents=True, exist_ok=True)
     archive.rename(place)
-    text = record_text(record, sign(record.content, key))
+    text = record_text(record, sign_content(record.content, key))
     (share / record_name(kind, digest)).write_text(text, encoding="utf-8")
 
 
@@ -371,7 +372,7 @@ def test_what_is_forged_is_not_used(
     key = keys[0]
     if whose.startswith("a stranger"):
         key = tmp_path / "stranger.key"
-        new_key(key)
+        new_pair(key)
     if whose.startswith("files"):
         (evil / "program").write_bytes(b"\x7fELF evil")
     about = "0" * 32 if whose.startswith("another") else None

@@ -63,7 +63,7 @@ class TestParser:
             (["store", "export", "f"], "store.run_store_export"),
             (["store", "import", "f"], "store.run_store_import"),
             (["store", "push"], "store.run_store_push"),
-            (["store", "keygen", "f"], "store.run_store_keygen"),
+            (["store", "keygen", "f"], "trust.run_keygen"),
             (["push", "image.tar", "localhost:5000/hello:1.0"], "push.run_push"),
             (["sbom", "hello", "--format", "spdx"], "sbom.run_sbom"),
             (["licenses", "hello", "--source-dir", "a", "--source-dir", "b"], "sbom.run_licenses"),
@@ -72,6 +72,10 @@ class TestParser:
             (["library", "build", "gmp"], "library.run_library_build"),
             (["library", "new", "debian:gmp"], "library.run_library_new"),
             (["inspect", "app"], "provenance.run_inspect"),
+            (["keygen", "f"], "trust.run_keygen"),
+            (["sign", "a", "b", "--key", "k"], "trust.run_sign"),
+            (["verify-signature", "a", "--gpg", "k"], "trust.run_verify_signature"),
+            (["attest", "a"], "trust.run_attest"),
             (["doctor"], "look.run_doctor"),
             (["completion", "bash"], "look.run_completion"),
             (["asdf"], "look.run_asdf"),
@@ -107,7 +111,6 @@ class TestParser:
             "store.run_store_export",
             "store.run_store_import",
             "store.run_store_info",
-            "store.run_store_keygen",
             "store.run_store_prune",
             "store.run_store_push",
             "store.run_store_verify",
@@ -115,6 +118,10 @@ class TestParser:
             "library.run_library_show",
             "library.run_library_build",
             "library.run_library_new",
+            "trust.run_keygen",
+            "trust.run_sign",
+            "trust.run_verify_signature",
+            "trust.run_attest",
             "look.run_doctor",
             "look.run_completion",
             "look.run_asdf",
@@ -131,7 +138,8 @@ class TestParser:
             " --with openssl,zlib --with gmp --with-archive a.a --soname liba.so.1 --with-archive b.a --include i"
             " --recipes r --absent libx --export puts --embed-ca --update"
             " --features +a,-b --with-feature c --remote u --push --sign-key k"
-            " --sbom spdx --sbom cyclonedx --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7 --check-reproducible"
+            " --sbom spdx --sbom cyclonedx --oci i.tar --oci-ca --oci-tz --oci-tmp --oci-user 7"
+            " --check-reproducible --attest --checksum"
             " --offline --source-dir s --dry-run --explain --json -v"
         )
         found = vars(parse(*line.split()))
@@ -145,6 +153,8 @@ class TestParser:
             "oci_tmp": True,
             "check_reproducible": True,
             "oci_user": "7",
+            "attest": True,
+            "checksum": True,
             "output": "out",
             "entry": "p:f",
             "registries": ["d1", "d2"],
@@ -203,6 +213,9 @@ class TestParser:
             ["toolchain", "nonsense"],
             ["toolchain", "prune", "--nonsense"],
             ["doctor", "a"],
+            ["sign", "a"],
+            ["sign", "a", "--key", "k", "--gpg", "g"],
+            ["verify-signature", "a"],
             ["completion"],
             ["completion", "fish-and-chips"],
         ],

@@ -28,6 +28,8 @@ ORDER = (
     "store",
     "inputs",
     "elf",
+    "publish",
+    "trust",
     "sources",
     "remote",
     "linkage",
@@ -36,7 +38,6 @@ ORDER = (
     "lisp",
     "link",
     "provenance",
-    "publish",
     "sbom",
     "oci",
     "face",
@@ -286,9 +287,10 @@ class TestDoors:
     def test_clock(self) -> None:
         """The store notes when an entry was used, and a person is told; nothing that is made depends on the time.
 
-        An image and a bill of materials are dated with the time that they are given.
+        An image and a bill of materials are dated with the time that they are given; a signature, with the time when it
+        is made, unless SOURCE_DATE_EPOCH says another.
         """
-        assert elsewhere(CLOCK, "store", "cli/store.py", "oci/image.py", "sbom/identity.py") == []
+        assert elsewhere(CLOCK, "store", "cli/store.py", "cli/trust.py", "oci/image.py", "sbom/identity.py") == []
         for file in ("oci/image.py", "sbom/identity.py"):
             assert uses(TREES[file], ("datetime.datetime.now", "datetime.datetime.today", "time")) == []
 

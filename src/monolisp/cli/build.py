@@ -43,22 +43,37 @@ def run_build(options: argparse.Namespace) -> int:
             made.append((_build_one(replace(project, suffix=suffix), target, machine, options), target))
     finally:
         progress.close()
-    if options.sboms and not options.dry_run:
-        _write_sboms([path for path, _ in made], options)
-    if options.oci and not options.dry_run:
-        _write_image(made, project.default_name, here / options.oci, options)
+    if not options.dry_run:
+        _write_companions(made, project.default_name, here, options)
     return int(Exit.OK)
 
 
-def _write_sboms(made: Sequence[Path], options: argparse.Namespace) -> None:
-    """Beside every executable, also those that were up to date."""
+def _write_companions(made: Sequence[tuple[Path, Target]], name: str, here: Path, options: argparse.Namespace) -> None:
+    """What else is to be written beside the executables, up to date or not; checksums of all come last."""
+    written = [path for path, _ in made]
+    if options.sboms:
+        written += _write_sboms([path for path, _ in made], options)
+    if options.oci:
+        _write_image(made, name, here / options.oci, options)
+        written.append(here / options.oci)
+    if options.attest:
+        from monolisp.cli.trust import attest
+
+        written += [attest(path) for path, _ in made]
+    if options.checksum:
+        from monolisp.trust.checksums import write_checksums
+
+        write_checksums(written)
+
+
+def _write_sboms(made: Sequence[Path], options: argparse.Namespace) -> list[Path]:
     from monolisp.sbom.make import Format, write_sbom
 
-    for path in made:
-        for form in dict.fromkeys(options.sboms):
-            output = write_sbom(path, Format(form))
-            if not options.json:
-                print(_shown(output))
+    written = [write_sbom(path, Format(form)) for path in made for form in dict.fromkeys(options.sboms)]
+    if not options.json:
+        for output in written:
+            print(_shown(output))
+    return written
 
 
 def _write_image(made: Sequence[tuple[Path, Target]], name: str, output: Path, options: argparse.Namespace) -> None:

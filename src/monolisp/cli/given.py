@@ -73,8 +73,8 @@ def remote(told: Settings, options: argparse.Namespace, tell: Callable[[str], No
             raise NoRemote
         return None
     from monolisp.remote.place import Place
-    from monolisp.remote.signing import check_keys
     from monolisp.remote.tier import RemoteTier
+    from monolisp.trust.keys import check_keys
 
     if push and key is None:
         raise NoSignKey

@@ -124,15 +124,6 @@ def run_store_push(options: argparse.Namespace) -> int:
     return int(Exit.OK)
 
 
-def run_store_keygen(options: argparse.Namespace) -> int:
-    from monolisp.remote.signing import new_key
-
-    public = new_key(Path(options.file))
-    print(f"{options.file}: the secret key, for --sign-key. In monolisp.toml of whoever shall trust it:")
-    print(f'store.keys = ["{public}"]')
-    return int(Exit.OK)
-
-
 def _entries(names: Sequence[str]) -> list[Entry]:
     """The entries that `names` mean, or all that hold no path of this machine. Raises NoSuchEntry."""
     from monolisp.remote.tier import SHARED

@@ -13,8 +13,8 @@ from monolisp.errors import BadArchive, PushFailed, UnsafeArchive
 from monolisp.remote.pack import pack, unpack_entry
 from monolisp.remote.place import Place, Unreachable
 from monolisp.remote.record import Record, parse_record, record_text
-from monolisp.remote.signing import is_signed, public_key, sign
 from monolisp.store import remove_tree, sha256_file
+from monolisp.trust.signature import is_signed, public_key, sign_content
 
 # What holds no path of the machine that it was made on.
 SHARED = frozenset({"sources", "toolchains", "libraries", "programs", "drivers", "images", "trees", "executables"})
@@ -110,7 +110,7 @@ class RemoteTier:
                 record = Record(kind, digest, sha256_file(archive), archive.stat().st_size, unpacked)
                 place.upload(archive, archive_name(record.archive))
                 file = Path(folder, "record")
-                file.write_text(record_text(record, sign(record.content, self._push)), encoding="utf-8")
+                file.write_text(record_text(record, sign_content(record.content, self._push)), encoding="utf-8")
                 place.upload(file, record_name(kind, digest))
         except Unreachable as error:
             raise PushFailed(kind=kind, digest=digest, url=place.url, reason=error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from monolisp.errors import BadElf, DamagedProvenance, NoProvenance
 from monolisp.provenance.note import SECTION, inspect, sealing, section
-from monolisp.provenance.record import Maker, Provenance
+from monolisp.provenance.record import Maker, Provenance, as_json
 from tests.unit.elf.making import LOAD, R, Sec, Seg, X, make_elf
 
 TOLD = Provenance(monolisp=Maker("0.1.0", "ab" * 32), target="x86_64-linux-musl")
@@ -55,6 +56,17 @@ def test_a_section_that_moved(sealed: Path) -> None:
     sections = [Sec(".other", data=b"x" * 999), Sec("lisp.core", data=CORE), Sec(SECTION, data=note)]
     sealed.write_bytes(make_elf([Seg(LOAD, R | X, CODE, 0x400000)], sections))
     assert inspect(sealed).sealed
+
+
+def test_a_file_of_an_older_monolisp(tmp_path: Path) -> None:
+    """Its record says less, under the name of an older schema, and its seal holds."""
+    told = {key: value for key, value in as_json(TOLD).items() if key not in ("systems", "epoch")}
+    note = b"MONOLISP" + bytes(32) + json.dumps({**told, "schema": "monolisp-provenance-0"}).encode()
+    (tmp_path / "app").write_bytes(_file(note))
+    with sealing(tmp_path / "app"):
+        pass
+    found = inspect(tmp_path / "app")
+    assert (found.provenance, found.sealed) == (TOLD, True)
 
 
 def test_a_file_of_another_maker(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Who says what a file is: keys and signatures (minisign's, gpg's), checksums, signed statements."""
