@@ -238,9 +238,14 @@ room that one gets."
     (reset-counters))
   (funcall unsafe-clear-roots generation))
 
-(when (sealed-p)
+(defun begin ()
+  "What was made while these files were loaded gets the numbers and the order that the rest will have."
   (watch)
-  (seal-types))
+  (seal-types)
+  (dolist (types (members sb-kernel::*ctype-set-hashset*))
+    (when (drawn-p types) (put-in-order types #'bits-of))))
+
+(when (sealed-p) (begin))
 
 (dolist (name '("SB-IMPL" "SB-KERNEL" "SB-INT" "SB-VM" "SB-SYS" "SB-C"))
   (sb-ext:lock-package name))

@@ -61,7 +61,26 @@
   (declare (ignore function))
   (if *type* (draw *type*) (ldb (byte 28 0) (sb-int::murmur-hash-word/fixnum (incf *draws*)))))
 
+(defun put-in-order (list hash)
+  "Have the elements of LIST, which others hold, in the order of their HASH."
+  (replace list (stable-sort (copy-list list) #'< :key hash)))
+
+(defun data-index ()
+  (sb-kernel::dsd-index (find "DATA" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description 'sb-int:xset))
+                              :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
+
+(defun order-members (type)
+  "The list of members may be one that the program holds: it stays as it is."
+  (symbol-macrolet ((members (sb-kernel::%instance-ref (sb-kernel::member-type-xset type)
+                                                      (load-time-value (data-index)))))
+    (when (listp members)
+      (setf members (put-in-order (copy-list members) #'part-hash-alone)))))
+
+(defun part-hash-alone (member)
+  (content-hash (list member)))
+
 (defun inserted (function hashset key copier)
+  (when (typep key 'sb-kernel:member-type) (order-members key))
   (let ((*type* (and (typep key 'sb-kernel:ctype) key)))
     (funcall function hashset key copier)))
 
@@ -69,8 +88,10 @@
   (let ((*type* type))
     (apply function type flags)))
 
+(defun bits-of (type) (type-bits type))
+
 (defun ordered (function types)
-  (funcall function (sort (copy-list types) #'< :key (lambda (type) (type-bits type)))))
+  (funcall function (put-in-order (copy-list types) #'bits-of)))
 
 (defparameter *drawing*
   '((sb-kernel::ctype-random . drawn) (sb-int::hashset-insert-if-absent . inserted) (sb-kernel::copy-ctype . copied)
