@@ -27,6 +27,7 @@ class Exit(IntEnum):
     STORE = 9
     LINK = 10
     LIBRARY = 11
+    DIFFERS = 12
     BUG = 70
     INTERRUPTED = 130
 
@@ -44,6 +45,7 @@ EXIT_MEANING = {
     Exit.STORE: "the store cannot be used",
     Exit.LINK: "the executable could not be linked or did not pass verification",
     Exit.LIBRARY: "a foreign library could not be had, built or linked",
+    Exit.DIFFERS: "`rebuild` made something else",
     Exit.BUG: "a bug in monolisp",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
@@ -754,6 +756,37 @@ class NotReproducible(MonolispError):
         "what a program does while it loads is its own: look there for the time, random states, names of files and "
         "variables of the environment that are kept"
     )
+
+
+# --- building again ------------------------------------------------------------------------------------------------
+
+
+class NotRebuildable(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{name} cannot be built again from what it says of itself"
+    why = "{reason}"
+    todo = "build it with `monolisp build`: such executables say everything; docs/rebuild.md tells what is needed"
+
+
+class RebuildDiffers(MonolispError):
+    exit_code = Exit.DIFFERS
+    what = "what was built again is not {file}"
+    why = "{reason}"
+    todo = "supply what differs as it was (--source-dir DIR), with the monolisp that made it; docs/rebuild.md says more"
+
+
+class SourcesGone(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "sources of {name} are nowhere to be found: {count}"
+    why = "{missing}\n       looked for in: {places}"
+    todo = "put them into a directory, and name that: --source-dir DIR (files are known by their sha256, not by name)"
+
+
+class DamagedBundle(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{file} is no bundle that can be used"
+    why = "{reason}"
+    todo = "get it again from where it came, or make it again with `monolisp bundle FILE -o x.tar.zst`"
 
 
 # --- OCI images ----------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
     _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
     _verify_parser(commands.add_parser("verify", help="check that files are truly static"))
     _inspect_parser(commands.add_parser("inspect", help="say what an executable is made of"))
+    _rebuild_parser(commands.add_parser("rebuild", help="build an executable again from what it says of itself"))
+    _bundle_parser(commands.add_parser("bundle", help="collect all that building an executable again needs"))
     _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
     _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
@@ -255,6 +257,37 @@ def _inspect_parser(inspect: argparse.ArgumentParser) -> None:
     inspect.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
     inspect.add_argument("--json", action="store_true", help="machine-readable")
     inspect.set_defaults(run="provenance.run_inspect")
+
+
+def _rebuild_parser(rebuild: argparse.ArgumentParser) -> None:
+    add = rebuild.add_argument
+    add("file", nargs="?", metavar="FILE", help="an executable that monolisp made (default: the one in the bundle)")
+    add("--bundle", metavar="FILE", help="take everything from this bundle, and nothing from the network")
+    add("-o", "--output", metavar="FILE", help="keep what is built under this name")
+    add("--keep", action="store_true", help="keep the directory in which it is built, and say where")
+    _search_options(rebuild)
+    add("--json", action="store_true", help="print the result as JSON")
+    rebuild.set_defaults(run="rebuild.run_rebuild")
+
+
+def _bundle_parser(bundle: argparse.ArgumentParser) -> None:
+    add = bundle.add_argument
+    add("file", metavar="FILE", help="an executable that monolisp made")
+    add("-o", "--output", metavar="FILE", required=True, help="the bundle to write, such as app.tar.zst")
+    add("--without-executable", action="store_true", help="leave the executable itself out")
+    more = "put the source of a foreign library in that only compiling needs (a,b,c)"
+    add("--with", dest="libraries", action="append", metavar="LIBRARY", help=more)
+    _search_options(bundle)
+    bundle.set_defaults(run="rebuild.run_bundle")
+
+
+def _search_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--source-dir", dest="source_dirs", action="append", metavar="DIR", help="look for sources below DIR")
+    add("--offline", action="store_true", help="never use the network")
+    add("-v", "--verbose", action="store_true", help="show what the Lisp compiler prints")
+    _remote_options(command)
+    command.set_defaults(source_dir=None)
 
 
 def _linkage_parser(linkage: argparse.ArgumentParser) -> None:
