@@ -54,13 +54,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`differences` say what is not as it was (none: `sha256` is the original's); `kept` is the directory in which it
-    was built, if that was to be kept."""
+    """`differences` say what is not as it was; there are none where `sha256` is the original's."""
 
     identical: bool
     sha256: str
     differences: tuple[Difference, ...] = ()
-    kept: Path | None = None
 
 
 def original_of(file: Path) -> Original:
@@ -75,11 +73,11 @@ def rebuild(
     original: Original,
     search: Search,
     machine: Machine,
+    root: Path,
     tell: Callable[[str], None],
     output: Path | None = None,
-    keep: bool = False,
 ) -> Outcome:
-    """Build `original` again and compare. The result goes to `output`, if it is to go anywhere.
+    """Build `original` again in the directory `root`, and compare. The result goes to `output`, or stays there.
 
     Raises NotRebuildable, SourcesGone, and what building raises.
     """
@@ -90,10 +88,7 @@ def rebuild(
     search.places.check()
     for note in warnings(record):
         tell(note)
-    with machine.store.workspace() as root:
-        made = _built(record, search, machine, tell, root, output)
-        outcome = compared(original, made)
-        return replace(outcome, kept=_kept(root, outcome, record, machine)) if keep else outcome
+    return compared(original, _built(record, search, machine, tell, root, output))
 
 
 def _built(
@@ -198,8 +193,8 @@ def compared(original: Original, made: Path) -> Outcome:
     return Outcome(False, found, tuple(differences))
 
 
-def _kept(root: Path, outcome: Outcome, record: Provenance, machine: Machine) -> Path:
-    """Where the workspace goes, so that nobody clears it away."""
-    path = machine.store.area("rebuilds") / f"{record.program.name}-{outcome.sha256[:12]}"
+def keep_directory(root: Path, name: str, machine: Machine) -> Path:
+    """Move a workspace to where nobody clears it away."""
+    path = machine.store.area("rebuilds") / name
     remove_tree(path)
     return root.rename(path)
