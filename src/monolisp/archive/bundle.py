@@ -94,7 +94,7 @@ def bundle(
         if with_executable and original.file:
             found[f"executable/{record.program.name}"] = original.file
         tell(f"compressing {len(found)} files")
-        _write(found, f"{record.program.name}-bundle", record.epoch, root / "bundle.tar", beside)
+        write_archive(found, f"{record.program.name}-bundle", record.epoch, root / "bundle.tar", beside)
         parts = _parts(found)
         beside.rename(output)
     return Bundled(output.stat().st_size, parts, missing)
@@ -173,7 +173,7 @@ def _parts(members: Members) -> dict[str, int]:
     return dict(sorted(sizes.items()))
 
 
-def _write(members: Members, top: str, epoch: int, plain: Path, output: Path) -> None:
+def write_archive(members: Members, top: str, epoch: int, plain: Path, output: Path) -> None:
     """A tar, sorted by name, everything dated `epoch` and root's, compressed with zstd."""
     import zstandard
 

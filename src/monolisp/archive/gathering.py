@@ -50,7 +50,7 @@ def gather(
     """
     definitions = candidates(record.systems, [*places.folders, *trees])
     archives: dict[str, Path] = {}
-    missing = [_file_line(wanted) for wanted, path in files.items() if path is None]
+    missing = [_file_line(wanted, places) for wanted, path in files.items() if path is None]
     missing += [_system_line(name, record) for name, paths in definitions.items() if not paths]
     for pin in pins:
         try:
@@ -79,8 +79,10 @@ def _archive(pin: Pin, places: Places, machine: Machine) -> Path:
     return obtain(pin, machine.store, options, machine.runner, machine.progress)
 
 
-def _file_line(wanted: Wanted) -> str:
-    return f"the file {wanted.file.name} (sha256 {wanted.file.sha256})"
+def _file_line(wanted: Wanted, places: Places) -> str:
+    other = places.changed(wanted.file)
+    changed = f"; {other} was changed since" if other else ""
+    return f"the file {wanted.file.name} (sha256 {wanted.file.sha256}){changed}"
 
 
 def _system_line(name: str, record: Provenance) -> str:

@@ -32,9 +32,6 @@ class Places:
     folders: tuple[Path, ...] = ()
     beside: Path | None = None
 
-    def __str__(self) -> str:
-        return ", ".join(map(str, (*self.folders, *([self.beside] if self.beside else []))))
-
     def check(self) -> None:
         """Raises NoSuchFile for a directory that is none."""
         for folder in self.folders:
@@ -49,6 +46,11 @@ class Places:
             if path.is_file() and self._sum(path) == file.sha256:
                 return path
         return next((path for path in self.files if self._sum(path) == file.sha256), None)
+
+    def changed(self, file: File) -> Path | None:
+        """A file of that name with another content."""
+        folders = (*self.folders, *([self.beside] if self.beside else []))
+        return next((folder / file.name for folder in folders if (folder / file.name).is_file()), None)
 
     def find_archive(self, places: Sequence[Place]) -> tuple[Path, Place] | None:
         """An archive that one of the places of a pin would give, whatever its name."""
