@@ -186,7 +186,8 @@ class TestAdvice:
         assert f"monolisp {command}" in capsys.readouterr().out
 
     def test_options(self, capsys: pytest.CaptureFixture[str]) -> None:
-        for command in (["build"], ["toolchain", "new"], ["store", "prune"], ["store", "push"], ["push"], ["matrix"]):
+        commands = "build", "toolchain new", "store prune", "store push", "push", "matrix", "rebuild"
+        for command in map(str.split, commands):
             with pytest.raises(SystemExit):
                 cli.parser().parse_args([*command, "--help"])
         known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", capsys.readouterr().out))

@@ -42,6 +42,7 @@ ORDER = (
     "compare",
     "build",
     "reproduce",
+    "archive",
     "matrix",
     "terminal",
     "options",
