@@ -263,6 +263,7 @@ def _rebuild_parser(rebuild: argparse.ArgumentParser) -> None:
     add = rebuild.add_argument
     add("file", nargs="?", metavar="FILE", help="an executable that monolisp made (default: the one in the bundle)")
     add("--bundle", metavar="FILE", help="take everything from this bundle, and nothing from the network")
+    add("--from-source", action="store_true", help="build SBCL, too, and not take the bundle's own toolchain")
     add("-o", "--output", metavar="FILE", help="keep what is built under this name")
     add("--keep", action="store_true", help="keep the directory in which it is built, and say where")
     _search_options(rebuild)

@@ -27,17 +27,21 @@ from monolisp.libraries.wishes import RECIPES
 from monolisp.provenance.record import Provenance, as_json
 from monolisp.publish import candidate, check_output
 from monolisp.store import sha256_file
+from monolisp.store.manifest import NAME as STORE_MANIFEST
+from monolisp.store.manifest import paths_in
 from monolisp.target import find_target
 from monolisp.toolchain.machine import Machine, jobs
 from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolchain
 from monolisp.toolchain.version import find_version, own_pins
 
 RECORD, SUM, README = "record.json", "executable.sha256", "README.txt"
+TOOLCHAINS = "toolchains"
 _LEVEL = 10
 _HOST = """\
 #!/bin/sh
-# SBCL with the core that lies in ../lib.
-home=$(cd "$(dirname "$0")/../lib" && pwd) || exit
+# A static SBCL with its core. Its contribs are found, too.
+home=$(cd "$(dirname "$0")/../../{}" && pwd) || exit
+export SBCL_HOME="$home"
 exec "$home/sbcl" --core "$home/sbcl.core" "$@"
 """
 
@@ -80,14 +84,15 @@ def bundle(
         pins = pins_of(record, recipes, Cookbook((RECIPES, *project.recipes)))
         gathered = gather(record, files, pins, search.places, search.trees, machine)
         toolchain, _ = find_toolchain(project.sbcl or "", find_target(record.target), machine.store)
-        definitions = _definitions(record, gathered, ensure_toolchain(toolchain, machine), machine, root)
+        ensure_toolchain(toolchain, machine)
+        definitions = _definitions(record, gathered, toolchain, machine, root)
         wheels, missing = _wheels(root, tell)
         found: dict[str, Content] = {
             **{wanted.path: path for wanted, path in gathered.files.items()},
             **{f"systems/{name}": path for name, path in _trees(definitions, machine).items()},
             **{f"sources/{path.name}": path for path in gathered.archives.values()},
             **{f"wheels/{path.name}": path for path in wheels},
-            **_host_lisp(project.sbcl or "", machine),
+            **_toolchains(toolchain, project.sbcl or "", machine),
             **_pins(record),
             **_about(original, project.recipes, missing),
         }
@@ -132,15 +137,16 @@ def _wheels(root: Path, tell: Callable[[str], None]) -> tuple[list[Path], tuple[
     return made, tuple(missing)
 
 
-def _host_lisp(sbcl: str, machine: Machine) -> dict[str, Content]:
-    """The SBCL that a toolchain for this machine has: a static program, which will run wherever its processor does."""
-    native, _ = find_toolchain(sbcl, find_target(None), machine.store)
-    found = ensure_toolchain(native, machine)
-    return {
-        "host-lisp/bin/sbcl": _HOST.encode(),
-        "host-lisp/lib/sbcl": found.build_runtime,
-        "host-lisp/lib/sbcl.core": found.core,
-    }
+def _toolchains(wanted: Toolchain, sbcl: str, machine: Machine) -> dict[str, Content]:
+    """The toolchain, and the one for this machine, whose SBCL is a static program: it will run wherever its processor
+    does, and can compile SBCL's source."""
+    native = ensure_toolchain(find_toolchain(sbcl, find_target(None), machine.store)[0], machine)
+    found: dict[str, Content] = {}
+    for one in {wanted.digest: wanted, native.digest: native}.values():
+        paths = (path for path in paths_in(one.path) if path != STORE_MANIFEST)
+        found |= {f"{TOOLCHAINS}/{one.digest}/{path}": one.path / path for path in paths}
+    found["host-lisp/bin/sbcl"] = _HOST.format(f"{TOOLCHAINS}/{native.digest}").encode()
+    return found
 
 
 def _pins(record: Provenance) -> dict[str, Content]:

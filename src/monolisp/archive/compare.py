@@ -57,6 +57,7 @@ def facts(record: Provenance) -> Iterator[tuple[str, str]]:
     yield "SBCL: archives", " ".join(archive.sha256 for archive in record.sbcl.sources)
     yield "SBCL: places", " ".join(archive.place for archive in record.sbcl.sources)
     yield "SBCL: toolchain", record.sbcl.toolchain
+    yield "SBCL: core", record.sbcl.core
     compiler = record.compiler
     yield "compiler", f"{compiler.name} {compiler.version}"
     yield "libc", f"{compiler.libc} {compiler.libc_version} ({compiler.libc_licence})"

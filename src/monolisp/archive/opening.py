@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monolisp.archive.bundle import RECORD, SUM
+from monolisp.archive.bundle import RECORD, SUM, TOOLCHAINS
 from monolisp.archive.manifest import NAME as MANIFEST
 from monolisp.archive.manifest import parse_manifest
 from monolisp.archive.places import Places
+from monolisp.archive.project import is_safe
 from monolisp.archive.rebuild import Original, Search, original_of
 from monolisp.errors import BadArchive, DamagedBundle, NoSuchFile, Unreadable, UnsafeArchive
 from monolisp.provenance.record import decode
 from monolisp.remote.pack import inflate
 from monolisp.sources.unpack import unpack
-from monolisp.store import sha256_file
+from monolisp.store import Store, sha256_file
 from monolisp.store.manifest import paths_in
 from monolisp.toolchain.machine import Machine
+from monolisp.toolchain.toolchain import KIND
 
 # The directories that files are looked for in; systems are looked for in their own.
 _PLACES = ("project", "archives", "headers", "recipes", "sources")
@@ -42,10 +44,28 @@ class Bundle:
         systems = self.folder / "systems"
         return Search(Places(tuple(filter(Path.is_dir, folders))), (systems,) if systems.is_dir() else ())
 
-    def machine(self, machine: Machine) -> Machine:
-        """`machine` without a network, with the SBCL of the bundle as the one that compiles SBCL."""
+    def machine(self, machine: Machine, from_source: bool) -> Machine:
+        """`machine` without a network, with the SBCL of the bundle as the one that compiles SBCL.
+
+        Unless SBCL is to be built `from_source`, the bundle's toolchain is used. What a bundle brings is believed for
+        this one build only: it goes into a store of its own, over the user's.
+        """
         path = f"{self.folder / 'host-lisp' / 'bin'}:{machine.path}"
-        return replace(machine, offline=True, source_dir=None, environ={**machine.environ, "PATH": path})
+        alone = replace(machine, offline=True, source_dir=None, environ={**machine.environ, "PATH": path})
+        digest = self.original.record.sbcl.toolchain
+        brought = self.folder / TOOLCHAINS / digest
+        if from_source or not is_safe(digest) or not brought.is_dir():
+            return alone
+        own = Store(
+            self.folder.with_name("store"), (machine.store.root, *machine.store.shared), None, machine.store.tell
+        )
+        own.prepare().entry(KIND, digest, lambda directory: _move(brought, directory))
+        return replace(alone, store=own)
+
+
+def _move(folder: Path, into: Path) -> None:
+    for path in folder.iterdir():
+        path.rename(into / path.name)
 
 
 def open_bundle(file: Path, into: Path) -> Bundle:

@@ -51,7 +51,7 @@ def _given(options: argparse.Namespace, machine: Machine, root: Path) -> tuple[O
         assert named is not None
         return named, _search(options), machine
     opened = open_bundle(Path(options.bundle), root / "bundle")
-    return named or opened.original, opened.search, opened.machine(machine)
+    return named or opened.original, opened.search, opened.machine(machine, options.from_source)
 
 
 def run_bundle(options: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ from monolisp.provenance.record import (
 )
 from monolisp.sources.pin import Pin
 from monolisp.store import sha256_file
+from monolisp.store.manifest import read_manifest
 from monolisp.toolchain.toolchain import Toolchain
 from monolisp.toolchain.version import find_version
 from monolisp.toolchain.zig import pin
@@ -60,11 +61,22 @@ def made_with(ours: Sequence[str], toolchain: Toolchain, libraries: Asked, book:
         monolisp=maker(ours),
         target=toolchain.target.triple,
         sbcl=Sbcl(
-            version.version, tuple(features), version.source.licence, _archives(version.source), toolchain.digest
+            version.version,
+            tuple(features),
+            version.source.licence,
+            _archives(version.source),
+            toolchain.digest,
+            _core_of(toolchain),
         ),
         compiler=Compiler("zig", zig["version"], libc, libc_version, zig["libc_licence"]),
         libraries=tuple(_library(supply, names, book) for supply, names in libraries),
     )
+
+
+def _core_of(toolchain: Toolchain) -> str:
+    """The sha256 of a toolchain's core: its manifest has it, and reading the core would take longer than a link."""
+    told = {one.path: one.content for one in read_manifest(toolchain.path)}
+    return told[toolchain.core.name]
 
 
 def _archives(source: Pin) -> tuple[Archive, ...]:

@@ -46,13 +46,15 @@ class Maker:
 
 @dataclass(frozen=True)
 class Sbcl:
-    """`features` are those that it was built with (+) or without (-), `toolchain` the digest of its toolchain."""
+    """`features` are those that it was built with (+) or without (-), `toolchain` the digest of what its toolchain is
+    made from, `core` the sha256 of the core in it, which programs begin from."""
 
     version: str = ""
     features: tuple[str, ...] = ()
     licence: str = ""
     sources: tuple[Archive, ...] = ()
     toolchain: str = ""
+    core: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ FULL = Provenance(
         "c",
     ),
     target="x86_64-linux-musl",
-    sbcl=Sbcl("2.6.4", ("+sb-safepoint",), "MIT", (Archive("place", "sum"),), "t"),
+    sbcl=Sbcl("2.6.4", ("+sb-safepoint",), "MIT", (Archive("place", "sum"),), "t", "c"),
     compiler=Compiler("zig", "0.14.1", "musl", "1.2.5", "MIT"),
     libraries=(Library("zlib", "1.3.1", "Zlib", "r", (Archive("place", "sum"),), ("libz.so.1",), "a"),),
     systems=(System("cl-ppcre", "2.1", "BSD", "Edi", "tree", "rev"),),
