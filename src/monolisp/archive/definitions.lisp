@@ -27,7 +27,8 @@
 
 (defun write-files (names output)
   "Write to the file OUTPUT, for each name, the name and its files, a null byte behind each, and one more."
-  (with-open-file (stream (sb-ext:parse-native-namestring output) :direction :output :external-format :utf-8)
+  (with-open-file (stream (sb-ext:parse-native-namestring output) :direction :output :if-exists :supersede
+                                                                  :external-format :utf-8)
     (dolist (name names)
       (format stream "~{~a~c~}~c"
               (mapcan (lambda (text) (list text (code-char 0))) (cons name (files-of name)))

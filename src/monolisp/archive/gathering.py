@@ -98,21 +98,24 @@ def _archive_line(pin: Pin, error: MonolispError) -> str:
     return f"the archive of {pin}: {sums}; {error.why_text}"
 
 
+def toolchain_pins(record: Provenance) -> list[Pin]:
+    """What a toolchain is built from: SBCL's archive, and zstd's. Raises NoSuchSbcl."""
+    return [find_version(" ".join([record.sbcl.version, *record.sbcl.features])).source, zstd_pin()]
+
+
 def pins_of(record: Provenance, recipes: Sequence[str], book: Cookbook) -> list[Pin]:
-    """Every archive that a record needs, and those of `recipes`: SBCL's, zstd's, its libraries'. Raises NoSuchSbcl,
-    NoSuchRecipe."""
-    version = find_version(" ".join([record.sbcl.version, *record.sbcl.features]))
+    """Every archive that a record needs, and those of `recipes`. Raises NoSuchSbcl, NoSuchRecipe."""
     named = [library.name for library in record.libraries if library.recipe]
     needed = book.ordered(list(dict.fromkeys([*named, *recipes])))
-    pins = [version.source, zstd_pin(), *(recipe.source for recipe in needed if recipe.source)]
+    pins = [*toolchain_pins(record), *(recipe.source for recipe in needed if recipe.source)]
     return list({str(pin): pin for pin in pins}.values())
 
 
 def missing_pins(
     record: Provenance, book: Cookbook, target: Target, has_toolchain: bool, machine: Machine
 ) -> list[Pin]:
-    """Those of pins_of whose result the store does not have."""
-    needed = {str(pin): pin for pin in ([] if has_toolchain else pins_of(record, (), book)[:2])}
+    """Those whose result the store does not have; a library of which there is no recipe here is passed over."""
+    needed = {} if has_toolchain else {str(pin): pin for pin in toolchain_pins(record)}
     for name in _known(record, book):
         for recipe in book.ordered([name]):
             built = machine.store.has(LIBRARIES, library_at(recipe, book, target, machine.store).digest)

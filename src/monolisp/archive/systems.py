@@ -93,6 +93,7 @@ class Asker:
         """System → its definition and its files. Raises LispDied."""
         registry, output = self.work / "registry", self.work / "definitions"
         link_definitions(links, registry)
+        output.unlink(missing_ok=True)
         form = f"(monolisp-definitions:write-files '{sexp(list(names))} {sexp(output)})"
         argv = [*lisp(self.toolchain, self.machine), "--non-interactive", "--load", _QUERY, "--eval", form]
         fasls = fasl_area(self.machine.store, self.toolchain, headers_digest((), ()))

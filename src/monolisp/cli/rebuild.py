@@ -25,6 +25,9 @@ def run_rebuild(options: argparse.Namespace) -> int:
     if options.file is None and options.bundle is None:
         reason = "name the executable, or a bundle that has one"
         raise BadOption(option="FILE", value="(nothing)", reason=reason, command="rebuild")
+    if options.from_source and options.bundle is None:
+        reason = "without --bundle SBCL comes from the store, or is built"
+        raise BadOption(option="--from-source", value="by itself", reason=reason, command="rebuild")
     options.offline = options.offline or options.bundle is not None
     progress = given.progress()
     machine = given.machine(options, progress)
