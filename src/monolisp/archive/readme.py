@@ -27,7 +27,8 @@ archives/ headers/ recipes/
                     static archives, C headers and recipes of the program's builder, where there were any
 systems/            the Lisp systems it is made of, each with its licence files
 sources/            the archives of SBCL (the Lisp compiler and run-time system), and of the foreign libraries in C
-host-lisp/          an SBCL, as a static program for {host}, that can compile SBCL's source
+toolchains/         SBCL as it was built for this program: its core, its run-time system, the C library
+host-lisp/          starts the SBCL in there, a static program for {host}, which can compile SBCL's source
 wheels/             monolisp, which made the executable, and what it needs, as Python wheels. They are zip archives, not
                     compressed. monolisp's own has its Python, Lisp and C sources, and the recipes of the foreign
                     libraries (monolisp/libraries/recipes). ziglang's has the C compiler, and in ziglang/lib/libc the
