@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from monolisp.libraries.recipe import Cookbook
 from monolisp.libraries.wishes import RECIPES
 from monolisp.provenance.record import Provenance, as_json
 from monolisp.publish import candidate, check_output
+from monolisp.stages import Needs, expected
 from monolisp.store import sha256_file
 from monolisp.store.manifest import NAME as STORE_MANIFEST
 from monolisp.store.manifest import paths_in
@@ -37,6 +39,9 @@ from monolisp.toolchain.version import find_version, own_pins
 RECORD, SUM, README = "record.json", "executable.sha256", "README.txt"
 TOOLCHAINS = "toolchains"
 _LEVEL = 10
+# What takes time, and how many seconds, on two cores.
+_STAGES: Needs = {"wheels": (), "compression": ("wheels",)}
+_SECONDS = {"wheels": 5.0, "compression": 15.0}
 _HOST = """\
 #!/bin/sh
 # A static SBCL with its core. Its contribs are found, too.
@@ -86,7 +91,9 @@ def bundle(
         toolchain, _ = find_toolchain(project.sbcl or "", find_target(record.target), machine.store)
         ensure_toolchain(toolchain, machine)
         definitions = _definitions(record, gathered, toolchain, machine, root)
-        wheels, missing = _wheels(root, tell)
+        machine.progress.plan("a bundle", expected(_STAGES, _SECONDS))
+        with _stage("wheels", machine):
+            wheels, missing = _wheels(root, tell)
         found: dict[str, Content] = {
             **{wanted.path: path for wanted, path in gathered.files.items()},
             **{f"systems/{name}": path for name, path in _trees(definitions, machine).items()},
@@ -98,11 +105,20 @@ def bundle(
         }
         if with_executable and original.file:
             found[f"executable/{record.program.name}"] = original.file
-        tell(f"compressing {len(found)} files")
-        write_archive(found, f"{record.program.name}-bundle", record.epoch, root / "bundle.tar", beside)
+        with _stage("compression", machine):
+            write_archive(found, f"{record.program.name}-bundle", record.epoch, root / "bundle.tar", beside)
         parts = _parts(found)
         beside.rename(output)
     return Bundled(output.stat().st_size, parts, missing)
+
+
+@contextmanager
+def _stage(name: str, machine: Machine) -> Iterator[None]:
+    machine.progress.begin(name)
+    try:
+        yield
+    finally:
+        machine.progress.end(name)
 
 
 def _definitions(
