@@ -117,7 +117,7 @@ def test_systems_that_were_moved(monolisp: Monolisp, tmp_path: Path) -> None:
     assert left(tmp_path / "moved") == before
 
 
-@pytest.mark.xfail(reason="waits for cores of systems that do not depend on the path of the source registry")
+@pytest.mark.xfail(reason="waits for systems that give one core when they are built from another directory than theirs")
 def test_systems_are_identical(monolisp: Monolisp, tmp_path: Path) -> None:
     program = system_built(monolisp, tmp_path)
     done = monolisp("rebuild", program, "--source-dir", tmp_path)
