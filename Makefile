@@ -24,7 +24,7 @@ check: $(READY)
 	$(BIN)/python -m monolisp.errors | diff - docs/errors.md
 
 unit: $(READY)
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 tests/unit
 
 integration: $(READY)
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration -m 'not slow'

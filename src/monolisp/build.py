@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from monolisp.link.link import Notes
     from monolisp.link.program import Program
     from monolisp.lisp.session import Loaded, Saved
+    from monolisp.provenance.record import Provenance
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,9 @@ def _program_steps(stale: list[str]) -> tuple[Step, ...]:
     )
 
 
-def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
+def build(plan: Plan, machine: Machine, update: bool = False, again: Provenance | None = None) -> Result:
     """Carry out a plan: the executable gets its name only when it is complete and verified. `update` takes no heed of
-    the versions in monolisp.lock."""
+    the versions in monolisp.lock; `again` is the record of what is built again (archive/rebuild.py)."""
     if not plan.steps and plan.earlier is not None:
         entry = plan.earlier.result.get("entry")
         return Result(plan.output, False, plan.earlier.output.size, entry, plan.toolchain.digest)
@@ -194,7 +195,7 @@ def build(plan: Plan, machine: Machine, update: bool = False) -> Result:
             desk.foreign([*plan.project.exports, *loaded.exports], sorted(loaded.looked_up)), certificates=certificates
         )
         output = _final_output(plan, loaded)
-        described = _describing(plan, loaded, foreign, epoch)
+        described = _describing(plan, loaded, foreign, epoch, again)
         linked = _publish(saved, foreign, output, plan, machine, watch, described)
     result = _finish(plan, machine, output, loaded, linked, foreign, watch)
     _keep_lock(plan, lock, foreign)
@@ -257,18 +258,19 @@ def _earlier_code(plan: Plan) -> Path | None:
     return Path(told) if told and Path(told).is_file() else None
 
 
-def _describing(plan: Plan, loaded: Loaded, foreign: Foreign, epoch: int) -> Notes:
+def _describing(plan: Plan, loaded: Loaded, foreign: Foreign, epoch: int, again: Provenance | None) -> Notes:
     """What the executable will say of itself, once its code is linked."""
 
     def notes(program: Program) -> dict[str, bytes]:
         from monolisp.link.program import linked_libraries
-        from monolisp.provenance.gather import made_with, program_of, systems_of
+        from monolisp.provenance.gather import made_with, program_of, same_revisions, systems_of
         from monolisp.provenance.note import SECTION, section
 
         libraries = linked_libraries(program, foreign)
         told = made_with(own_texts(), plan.toolchain, libraries, _cookbook(plan.project))
-        program_facts, systems = program_of(plan.project, loaded), systems_of(loaded.events)
-        return {SECTION: section(replace(told, program=program_facts, systems=systems, epoch=epoch))}
+        program_facts = program_of(plan.project, loaded, foreign.certificates)
+        told = replace(told, program=program_facts, systems=systems_of(loaded.events), epoch=epoch)
+        return {SECTION: section(same_revisions(told, again) if again else told)}
 
     return notes
 

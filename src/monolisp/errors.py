@@ -28,6 +28,7 @@ class Exit(IntEnum):
     LINK = 10
     LIBRARY = 11
     SIGNATURE = 12
+    DIFFERS = 13
     BUG = 70
     INTERRUPTED = 130
 
@@ -46,6 +47,7 @@ EXIT_MEANING = {
     Exit.LINK: "the executable could not be linked or did not pass verification",
     Exit.LIBRARY: "a foreign library could not be had, built or linked",
     Exit.SIGNATURE: "a signature, key, checksum or attestation is missing or not good",
+    Exit.DIFFERS: "`rebuild` or a second build made something else",
     Exit.BUG: "a bug in monolisp",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
@@ -742,7 +744,7 @@ class ForgedProvenance(MonolispError):
 
 
 class NotReproducible(MonolispError):
-    exit_code = Exit.LINK
+    exit_code = Exit.DIFFERS
     what = "{file} is not the same when it is built again with another {changed}"
     why = "these places differ:\n  {places}"
     todo = (
@@ -870,6 +872,37 @@ class AttestationOfAnother(MonolispError):
     what = "{attestation} is not about {file}"
     why = "none of its subjects has the sha256 of this file"
     todo = "do not use the file; get both again from where they came from"
+
+
+# --- building again ------------------------------------------------------------------------------------------------
+
+
+class NotRebuildable(MonolispError):
+    exit_code = Exit.INPUT
+    what = "{name} cannot be built again from what it says of itself"
+    why = "{reason}"
+    todo = "build it with `monolisp build`: such executables say everything; docs/rebuild.md tells what is needed"
+
+
+class RebuildDiffers(MonolispError):
+    exit_code = Exit.DIFFERS
+    what = "what was built again is not {file}"
+    why = "{reason}"
+    todo = "supply what differs as it was (--source-dir DIR), with the monolisp that made it; docs/rebuild.md says more"
+
+
+class SourcesGone(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "sources of {name} are nowhere to be found: {count}"
+    why = "{missing}\n       looked for in: {places}"
+    todo = "put them into a directory, and name that: --source-dir DIR (files are known by their sha256, not by name)"
+
+
+class DamagedBundle(MonolispError):
+    exit_code = Exit.SOURCE
+    what = "{file} is no bundle that can be used"
+    why = "{reason}"
+    todo = "get it again from where it came, or make it again with `monolisp bundle FILE -o x.tar.zst`"
 
 
 # --- OCI images ----------------------------------------------------------------------------------------------------

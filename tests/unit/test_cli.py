@@ -76,6 +76,8 @@ class TestParser:
             (["sign", "a", "b", "--key", "k"], "trust.run_sign"),
             (["verify-signature", "a", "--gpg", "k"], "trust.run_verify_signature"),
             (["attest", "a"], "trust.run_attest"),
+            (["rebuild", "app", "--source-dir", "a", "--source-dir", "b"], "rebuild.run_rebuild"),
+            (["bundle", "app", "-o", "x.tar.zst"], "rebuild.run_bundle"),
             (["doctor"], "look.run_doctor"),
             (["completion", "bash"], "look.run_completion"),
             (["asdf"], "look.run_asdf"),
@@ -101,6 +103,8 @@ class TestParser:
             "provenance.run_inspect",
             "sbom.run_sbom",
             "sbom.run_licenses",
+            "rebuild.run_rebuild",
+            "rebuild.run_bundle",
             "toolchain.run_toolchain_list",
             "toolchain.run_toolchain_build",
             "toolchain.run_toolchain_path",
@@ -529,7 +533,7 @@ class TestImports:
 
     def test_and_reaches_little_of_ours(self) -> None:
         ours = {name for name in reached("monolisp.cli") if file_of(name, SRC.parent)}
-        assert ours == {"monolisp", "monolisp.cli", "monolisp.errors", "monolisp.options"}
+        assert ours == {"monolisp", "monolisp.cli", "monolisp.errors", "monolisp.options", "monolisp.options.finished"}
 
     def test_nothing_to_do_is_decided_without_the_heavy_ones(self) -> None:
         """A build that has nothing to do imports the plan's modules only."""

@@ -187,7 +187,7 @@ class TestAdvice:
 
     def test_options(self, capsys: pytest.CaptureFixture[str]) -> None:
         commands = ("build", "toolchain new", "store prune", "store push", "push", "matrix", "licenses", "sign")
-        commands += ("verify-signature",)
+        commands += ("verify-signature", "rebuild")
         for command in map(str.split, commands):
             with pytest.raises(SystemExit):
                 cli.parser().parse_args([*command, "--help"])

@@ -44,6 +44,7 @@ ORDER = (
     "compare",
     "build",
     "reproduce",
+    "archive",
     "matrix",
     "terminal",
     "options",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monolisp.errors import BadElf, BadOption, Exit, NoProgramInImage, NoProvenance
-from monolisp.options import NO_SBOM, SBOM_FORMATS
+from monolisp.options.finished import NO_SBOM, SBOM_FORMATS
 
 if TYPE_CHECKING:
     from monolisp.oci import Attachment

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from monolisp import __version__
@@ -14,6 +15,8 @@ from monolisp.lisp.events import Event
 from monolisp.lisp.session import Loaded
 from monolisp.project import Project, embedded_files
 from monolisp.provenance.git import revision_of
+from monolisp.provenance.options import options_of
+from monolisp.provenance.own import is_recipe
 from monolisp.provenance.record import (
     SCRIPT,
     SYSTEM,
@@ -29,6 +32,7 @@ from monolisp.provenance.record import (
 )
 from monolisp.sources.pin import Pin
 from monolisp.store import sha256_file
+from monolisp.store.manifest import read_manifest
 from monolisp.toolchain.toolchain import Toolchain
 from monolisp.toolchain.version import find_version
 from monolisp.toolchain.zig import pin
@@ -57,11 +61,22 @@ def made_with(ours: Sequence[str], toolchain: Toolchain, libraries: Asked, book:
         monolisp=maker(ours),
         target=toolchain.target.triple,
         sbcl=Sbcl(
-            version.version, tuple(features), version.source.licence, _archives(version.source), toolchain.digest
+            version.version,
+            tuple(features),
+            version.source.licence,
+            _archives(version.source),
+            toolchain.digest,
+            _core_of(toolchain),
         ),
         compiler=Compiler("zig", zig["version"], libc, libc_version, zig["libc_licence"]),
         libraries=tuple(_library(supply, names, book) for supply, names in libraries),
     )
+
+
+def _core_of(toolchain: Toolchain) -> str:
+    """The sha256 of a toolchain's core: its manifest has it, and reading the core would take longer than a link."""
+    told = {one.path: one.content for one in read_manifest(toolchain.path)}
+    return told[toolchain.core.name]
 
 
 def _archives(source: Pin) -> tuple[Archive, ...]:
@@ -85,8 +100,8 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(b"\0".join([recipe.text.encode(), *ours])).hexdigest()
 
 
-def program_of(project: Project, loaded: Loaded) -> Program:
-    """What was built, and how."""
+def program_of(project: Project, loaded: Loaded, certificates: bytes | None = None) -> Program:
+    """What was built, and how; `certificates` are those inside."""
     told = {event.name: event for event in loaded.events}
     image = told.get("image")
     features, modules = (tuple(image.listed(name)) if image else () for name in ("features", "modules"))
@@ -104,7 +119,22 @@ def program_of(project: Project, loaded: Loaded) -> Program:
         embedded=tuple(File(name, sha256_file(path)) for name, path in embedded_files(project)),
         locks=_hashed([project.directory / name for name in _LOCKS], project.directory),
         revision=revision_of(project.files[0]) if project.files else "",
+        archives=tuple(File(path.name, sha256_file(path)) for path, _ in project.archives),
+        headers=_numbered(project.include, lambda path: True),
+        recipes=_numbered(project.recipes, is_recipe),
+        certificates=hashlib.sha256(certificates).hexdigest() if certificates is not None else "",
     )
+
+
+def _numbered(folders: Sequence[Path], wanted: Callable[[Path], bool]) -> tuple[File, ...]:
+    """The files in directories that options name."""
+    found = [
+        File(f"{number}/{path.relative_to(folder).as_posix()}", sha256_file(path))
+        for number, folder in enumerate(folders)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and wanted(path)
+    ]
+    return tuple(found)
 
 
 def _name_in(file: str, project: Project) -> str:
@@ -114,26 +144,6 @@ def _name_in(file: str, project: Project) -> str:
 def _below(path: Path, directory: Path) -> str:
     """Its path below the directory, or else only its name: where a directory is says nothing."""
     return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
-
-
-def options_of(project: Project) -> dict[str, str]:
-    """What changes the result and is not as it is without being said, by its name in monolisp.toml."""
-    plain = Project(project.directory)
-    found = {
-        "heap": project.heap,
-        "stack": project.stack,
-        "build-heap": project.build_heap,
-        "features": ",".join(project.features),
-        "embed": ",".join(project.embed),
-        "export": ",".join(project.exports),
-        "libraries": ",".join(project.libraries),
-        "absent": ",".join(project.absent),
-        "archives": ",".join(f"{path.name} as {name}" for path, name in project.archives),
-        "embed-ca": "true" if project.embed_ca else "",
-        "debugger": "true" if project.debugger else "",
-    }
-    usual = {"heap": plain.heap, "stack": plain.stack, "build-heap": plain.build_heap}
-    return {name: value for name, value in found.items() if value and value != usual.get(name)}
 
 
 def _files(project: Project, loaded: Loaded) -> list[Path]:
@@ -150,6 +160,16 @@ def _files(project: Project, loaded: Loaded) -> list[Path]:
 def _hashed(paths: Iterable[Path], directory: Path) -> tuple[File, ...]:
     found = {_below(path, directory): sha256_file(path) for path in paths if path.is_file()}
     return tuple(File(name, found[name]) for name in sorted(found))
+
+
+def same_revisions(told: Provenance, earlier: Provenance) -> Provenance:
+    """`told`, with the git revisions that `earlier` says of the same files: a copy of a checkout has none."""
+    known = {(system.name, system.source): system.revision for system in earlier.systems}
+    systems = [replace(one, revision=known.get((one.name, one.source), one.revision)) for one in told.systems]
+    program = told.program
+    if program.files == earlier.program.files:
+        program = replace(program, revision=earlier.program.revision)
+    return replace(told, program=program, systems=tuple(systems))
 
 
 def systems_of(events: Sequence[Event]) -> tuple[System, ...]:

@@ -29,7 +29,8 @@ class Archive:
 
 @dataclass(frozen=True)
 class File:
-    """A file that was read, by its path below the project's directory, or one that is embedded, by its name there."""
+    """A file that was read, by its path below the project's directory, or one that is embedded, by its name there. Of
+    those in directories that were named by options, `name` begins with the directory's number: "0/foo.h"."""
 
     name: str
     sha256: str
@@ -45,13 +46,15 @@ class Maker:
 
 @dataclass(frozen=True)
 class Sbcl:
-    """`features` are those that it was built with (+) or without (-), `toolchain` the digest of its toolchain."""
+    """`features` are those that it was built with (+) or without (-), `toolchain` the digest of what its toolchain is
+    made from, `core` the sha256 of the core in it, which programs begin from."""
 
     version: str = ""
     features: tuple[str, ...] = ()
     licence: str = ""
     sources: tuple[Archive, ...] = ()
     toolchain: str = ""
+    core: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class Program:
     """What was built and how: `inputs` are scripts, or one system, as `kind` says; `options` those that change the
     result, by their names in monolisp.toml, `before` what --eval and --load say; `features` is *features* as saved,
     `modules` SBCL's contribs; `files` what was read below the project's directory, `embedded` what was put inside,
-    `locks` the files that pin dependencies."""
+    `locks` the files that pin dependencies; `archives`, `headers` and `recipes` what --with-archive, --include and
+    --recipes brought in; `certificates` the sha256 of the certificates inside."""
 
     name: str = ""
     kind: str = ""
@@ -111,6 +115,10 @@ class Program:
     embedded: tuple[File, ...] = ()
     locks: tuple[File, ...] = ()
     revision: str = ""
+    archives: tuple[File, ...] = ()
+    headers: tuple[File, ...] = ()
+    recipes: tuple[File, ...] = ()
+    certificates: str = ""
 
 
 @dataclass(frozen=True)

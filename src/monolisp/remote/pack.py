@@ -52,7 +52,7 @@ def unpack_entry(archive: Path, size: int, into: Path) -> list[str]:
     """
     plain = archive.with_suffix(".plain")
     try:
-        _inflate(archive, size, plain)
+        inflate(archive, size, plain)
         folder = into / "unpacked"
         unpack(plain, folder)
         for path in folder.iterdir():
@@ -63,8 +63,8 @@ def unpack_entry(archive: Path, size: int, into: Path) -> list[str]:
     return faults(into) if (into / NAME).is_file() else ["it has no manifest"]
 
 
-def _inflate(archive: Path, size: int, plain: Path) -> None:
-    """No more than was promised is ever written. Raises ValueError."""
+def inflate(archive: Path, size: int, plain: Path) -> None:
+    """Decompress `archive`, whose content has `size` bytes: no more is ever written. Raises ValueError."""
     import zstandard
 
     written = 0

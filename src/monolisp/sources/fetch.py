@@ -39,7 +39,7 @@ def obtain(
 
     Raises SourceUnavailable, SourceOffline, WrongChecksum, NoSuchFile (--source-dir), DiskFull, StoreUnusable.
     """
-    found = _from_store(pin, store, progress)
+    found = from_store(pin, store, progress)
     if found is None and options.source_dir is not None:
         found = _from_directory(pin, store, options.source_dir)
     if found is None:
@@ -74,7 +74,13 @@ def _verify(path: Path, place: Place, name: str | None = None) -> None:
         raise WrongChecksum(file=name or path, found=found, expected=place.sha256)
 
 
-def _from_store(pin: Pin, store: Store, progress: Progress) -> Path | None:
+def keep_file(path: Path, place: Place, store: Store) -> Path:
+    """Put a file that somebody has, the archive of `place`, into the store. Raises WrongChecksum."""
+    return _keep(place, store, partial(_copy, path, place))
+
+
+def from_store(pin: Pin, store: Store, progress: Progress) -> Path | None:
+    """The archive of `pin`, if the store has it; one that is damaged goes."""
     for place in pin.places:
         path = store.path(KIND, place.sha256) / place.file
         try:

@@ -32,7 +32,6 @@ def test_files_and_directories() -> None:
         ([b"T", b"Dd", b"E"], {""}),
         ([b"Etxt", b"Dd"], set()),
     ],
-    ids=str,
 )
 def test_types_that_are_looked_for(lines: list[bytes], types: set[str]) -> None:
     """Threads may list at the same time."""

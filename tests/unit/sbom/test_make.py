@@ -12,7 +12,7 @@ import pytest
 import monolisp.sbom.make as make
 from monolisp.cli import main
 from monolisp.errors import ForgedProvenance, NoProvenance, OutputIsInput, SbomExtraMissing
-from monolisp.options import SBOM_FORMATS
+from monolisp.options.finished import SBOM_FORMATS
 from monolisp.provenance.record import Library, Sbcl
 from monolisp.sbom.make import COMPRESSION, Format, compression_in, facts_of, sbom_of, write_beside, write_sbom
 from monolisp.store import sha256_file

@@ -11,11 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from monolisp import __version__
+from monolisp.options.finished import (
+    SBOM_FORMATS,
+    bundle_parser,
+    inspect_parser,
+    keygen_options,
+    licenses_parser,
+    linkage_parser,
+    push_parser,
+    rebuild_parser,
+    remote_options,
+    sbom_parser,
+    trust_parsers,
+    verify_parser,
+)
 
 _WITHOUT_VALUE = ("--offline", "--push", "--help", "-h")
-# In the order of monolisp.sbom.make.Format, which is not imported here.
-SBOM_FORMATS = ("cyclonedx", "spdx")
-NO_SBOM = "none"
 # The options that may stand before SBCL's; --help and --version behind `sbcl` are SBCL's.
 BEFORE_SBCL = {"--with", "--with-archive", "--soname", "--include", "--recipes", "--absent"}
 BEFORE_SBCL |= {"--sbcl", "--features", "--with-feature", "--source-dir", "--offline"}
@@ -28,18 +39,20 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"monolisp {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _build_parser(commands.add_parser("build", help="build an executable", description=_BUILD, formatter_class=_Raw))
-    _verify_parser(commands.add_parser("verify", help="check that files are truly static"))
-    _inspect_parser(commands.add_parser("inspect", help="say what an executable is made of"))
-    _sbom_parser(commands.add_parser("sbom", help="print an executable's bill of materials: CycloneDX or SPDX"))
+    verify_parser(commands.add_parser("verify", help="check that files are truly static"))
+    inspect_parser(commands.add_parser("inspect", help="say what an executable is made of"))
+    sbom_parser(commands.add_parser("sbom", help="print an executable's bill of materials: CycloneDX or SPDX"))
     licenses = "print the licences of all that is in an executable, and what they ask for"
-    _licenses_parser(commands.add_parser("licenses", help=licenses))
-    _linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
+    licenses_parser(commands.add_parser("licenses", help=licenses))
+    rebuild_parser(commands.add_parser("rebuild", help="build an executable again from what it says of itself"))
+    bundle_parser(commands.add_parser("bundle", help="collect all that building an executable again needs"))
+    linkage_parser(commands.add_parser("linkage", help="list the foreign names of an executable or core"))
     _toolchain_parser(commands.add_parser("toolchain", help="list, build, find or remove toolchains"))
     _library_parser(commands.add_parser("library", help="list, show, build foreign libraries, or begin a recipe"))
     _matrix_parser(commands.add_parser("matrix", help="build programs for several targets and SBCL versions"))
     _store_parser(commands.add_parser("store", help="look after the store, and share what is in it"))
-    _trust_parsers(commands)
-    _push_parser(commands.add_parser("push", help="put an OCI image into a registry"))
+    trust_parsers(commands)
+    push_parser(commands.add_parser("push", help="put an OCI image into a registry"))
     doctor = commands.add_parser("doctor", help="say what this machine lacks and what installs it")
     doctor.add_argument("--json", action="store_true", help="machine-readable")
     doctor.set_defaults(run="look.run_doctor")
@@ -170,7 +183,7 @@ def _fetch_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--offline", action="store_true", help="never use the network")
     add("--source-dir", metavar="DIR", help="take sources from DIR when they are there")
-    _remote_options(command)
+    remote_options(command)
 
 
 def _matrix_parser(matrix: argparse.ArgumentParser) -> None:
@@ -183,14 +196,6 @@ def _matrix_parser(matrix: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the summary as JSON")
     _fetch_options(matrix)
     matrix.set_defaults(run="matrix.run_matrix", verbose=False)
-
-
-def _remote_options(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--remote", dest="store_remote", action="append", metavar="URL", help="ask this remote store before building")
-    add("--key", dest="store_keys", action="append", metavar="KEY", help="trust what this public key has signed")
-    add("--push", action="store_true", help="put what is built here into the remote store")
-    add("--sign-key", metavar="FILE", help="the secret key that signs what is pushed")
 
 
 def _store_parser(store: argparse.ArgumentParser) -> None:
@@ -211,59 +216,10 @@ def _store_parser(store: argparse.ArgumentParser) -> None:
             parser.add_argument("file", metavar="FILE", help="the archive to write")
         parser.add_argument("entries", nargs="*", metavar="KIND/DIGEST", help="which (default: all that can be shared)")
         if name == "push":
-            _remote_options(parser)
+            remote_options(parser)
     action("import", "take entries from a file").add_argument("file", metavar="FILE")
     keygen = action("keygen", "the same as `monolisp keygen`")
-    _keygen_options(keygen)
-
-
-def _keygen_options(keygen: argparse.ArgumentParser) -> None:
-    keygen.add_argument("file", metavar="FILE", help="where the secret key goes; the public one goes to FILE.pub")
-    keygen.add_argument("--password", action="store_true", help="encrypt the secret key with a password")
-    _password_option(keygen)
-    keygen.set_defaults(run="trust.run_keygen")
-
-
-def _password_option(command: argparse.ArgumentParser) -> None:
-    text = "the secret key's password is the first line of FILE (default: MONOLISP_KEY_PASSWORD, or it is asked)"
-    command.add_argument("--password-file", metavar="FILE", help=text)
-
-
-def _trust_parsers(commands: Any) -> None:
-    _keygen_options(commands.add_parser("keygen", help="make a pair of keys for signatures, as minisign does"))
-    sign = commands.add_parser("sign", help="sign files")
-    sign.add_argument("files", nargs="+", metavar="FILE", help="what to sign")
-    how = sign.add_mutually_exclusive_group(required=True)
-    how.add_argument("--key", metavar="KEYFILE", help="with this secret key, as minisign does: writes FILE.minisig")
-    how.add_argument("--gpg", metavar="KEYID", help="with this OpenPGP key, by gpg: writes FILE.asc")
-    _password_option(sign)
-    sign.set_defaults(run="trust.run_sign")
-    verify = commands.add_parser("verify-signature", help="verify that a key signed a file")
-    verify.add_argument("file", metavar="FILE")
-    how = verify.add_mutually_exclusive_group(required=True)
-    how.add_argument("--key", metavar="PUBKEY|PUBFILE", help="minisign's public key, or the file that holds it")
-    how.add_argument("--gpg", metavar="FINGERPRINT", help="the fingerprint of an OpenPGP key that gpg has")
-    where = verify.add_mutually_exclusive_group()
-    where.add_argument("--signature", metavar="FILE", help="the signature (default: FILE.minisig, FILE.asc, FILE.sig)")
-    where.add_argument("--attestation", metavar="FILE", help="verify an attestation about the file instead")
-    verify.set_defaults(run="trust.run_verify_signature")
-    attest = commands.add_parser("attest", help="say what an executable is made of as an in-toto statement (SLSA)")
-    attest.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
-    attest.add_argument("-o", "--output", metavar="FILE", help="where to (default: FILE.intoto.json)")
-    attest.add_argument("--key", metavar="KEYFILE", help="sign it with this secret key (DSSE)")
-    attest.add_argument("--builder", metavar="URI", help="what ran the build, such as the address of a CI's workflow")
-    _password_option(attest)
-    attest.set_defaults(run="trust.run_attest")
-
-
-def _push_parser(push: argparse.ArgumentParser) -> None:
-    push.add_argument("archive", metavar="ARCHIVE", help="the image: an OCI archive")
-    push.add_argument("reference", metavar="REGISTRY/NAME:TAG", help="where it goes")
-    sbom = "attach an SBOM: of the programs in the image (default: cyclonedx), none, or a file, to one platform or all"
-    kinds = "|".join((*SBOM_FORMATS, NO_SBOM))
-    push.add_argument("--sbom", action="append", metavar=f"{kinds}|[PLATFORM=]FILE", help=sbom)
-    push.add_argument("--plain-http", action="store_true", help="speak to the registry without TLS")
-    push.set_defaults(run="push.run_push")
+    keygen_options(keygen)
 
 
 def _sbcl_parsers(commands: Any) -> None:
@@ -298,44 +254,6 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             break
         place += 1 if equals or name in _WITHOUT_VALUE else 2
     return list(argv[:place]), list(argv[place:])
-
-
-def _verify_parser(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("files", nargs="+", metavar="FILE")
-    verify.add_argument("--target", metavar="TARGET", help="what the file must be for (default: whatever it says)")
-    verify.add_argument("--no-run", action="store_true", help="do not run it in an empty root directory")
-    verify.add_argument("--json", action="store_true", help="print the verdicts as JSON")
-    verify.set_defaults(run="look.run_verify")
-
-
-def _inspect_parser(inspect: argparse.ArgumentParser) -> None:
-    inspect.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
-    inspect.add_argument("--json", action="store_true", help="machine-readable")
-    inspect.set_defaults(run="provenance.run_inspect")
-
-
-def _sbom_parser(sbom: argparse.ArgumentParser) -> None:
-    sbom.add_argument("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
-    sbom.add_argument("--format", choices=SBOM_FORMATS, default=SBOM_FORMATS[0], help="default: cyclonedx")
-    sbom.add_argument("-o", "--output", metavar="FILE", help="where it goes (default: standard output)")
-    sbom.set_defaults(run="sbom.run_sbom")
-
-
-def _licenses_parser(licenses: argparse.ArgumentParser) -> None:
-    add = licenses.add_argument
-    add("file", metavar="FILE", help="an executable that monolisp made, for whatever processor")
-    add("-o", "--output", metavar="FILE", help="where they go (default: standard output)")
-    sources = "look for sources in DIR: archives of C libraries, and directories of systems below it"
-    add("--source-dir", dest="source_dirs", action="append", metavar="DIR", help=sources)
-    add("--allow-missing", action="store_true", help="do not fail where a licence's text is not found")
-    add("--offline", action="store_true", help="never use the network")
-    licenses.set_defaults(run="sbom.run_licenses", source_dir=None, verbose=False)
-
-
-def _linkage_parser(linkage: argparse.ArgumentParser) -> None:
-    linkage.add_argument("file", metavar="FILE", help="an executable that monolisp made, or an SBCL core")
-    linkage.add_argument("--json", action="store_true", help="machine-readable")
-    linkage.set_defaults(run="look.run_linkage")
 
 
 def _toolchain_parser(toolchain: argparse.ArgumentParser) -> None:
