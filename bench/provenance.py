@@ -7,6 +7,7 @@ or verified.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import statistics
 import subprocess
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from run import MONOLISP, PEAK, Row, in_turn, quiet, ratio_row, seconds
+from run import MONOLISP, PEAK, ROOT, Row, in_turn, quiet, ratio_row, seconds
 
 PROGRAM = "(defvar *table* (make-array 5000000 :element-type '(unsigned-byte 8) :initial-element 7))\n"
 PROGRAM += "(defun main () (print (length *table*)))\n"
@@ -27,6 +28,15 @@ SILENT = PLAIN + (
     "monolisp.provenance.note.sealing = contextlib.nullcontext\n"
 )
 CARELESS = SILENT + "monolisp.build.require_static = lambda path, target, programs: path.chmod(0o755)\n"
+# A build whose bytes depend on where and when it is done: nothing is sealed; what compiled files saves the core, too.
+UNSEALED = PLAIN + (
+    "import monolisp.lisp.session as session\n"
+    "from pathlib import Path\n"
+    "told = session.job_text\n"
+    "session.job_text = lambda *given, again: told(*given, again=True)\n"
+    "session._DRIVER = tuple(Path(sys.argv.pop(1)) / path.name for path in session._DRIVER[:1]) + session._DRIVER[1:]\n"
+)
+SYSTEM = ROOT / "examples" / "json-pretty"
 END = "sys.exit(main(sys.argv[1:]))\n"
 
 
@@ -38,6 +48,7 @@ def rows(work: Path) -> Iterator[Row]:
     yield from reading(folder)
     yield from signing(folder)
     yield from building(folder)
+    yield from reproducing(folder)
 
 
 def reading(folder: Path) -> Iterator[Row]:
@@ -83,3 +94,34 @@ def building(folder: Path) -> Iterator[Row]:
     yield ratio_row("warm build, source changed ÷ without record, seal and verification", (usual, careless), 1.05)
     told, usual = in_turn(lambda: build("told", PLAIN, "--checksum", "--attest"), lambda: build("usual", PLAIN), 21)
     yield ratio_row("warm build with --checksum --attest ÷ without", (told, usual), math.inf)
+
+
+def reproducing(folder: Path) -> Iterator[Row]:
+    """A changed hello, and a system that is compiled anew with all that it needs."""
+    unsealed = folder / "unsealed"
+    unsealed.mkdir()
+    text = (ROOT / "src/monolisp/lisp/symbols.lisp").read_text(encoding="utf-8")
+    never = text.replace("(and (fboundp 'sb-kernel::rebuild-ctype-hashsets)", "(and nil")
+    if never == text:
+        raise SystemExit("bench: symbols.lisp is not what it was: nothing would be left unsealed")
+    (unsealed / "symbols.lisp").write_text(never, encoding="utf-8")
+    count = iter(range(10**6))
+
+    def hello(program: str, *more: str) -> None:
+        (folder / "small.lisp").write_text(SMALL + f"; {next(count)}\n")
+        quiet([sys.executable, "-c", program + END, *more, "build", "small.lisp"], folder)
+
+    usual, free = in_turn(lambda: hello(PLAIN), lambda: hello(UNSEALED, str(unsealed)), 21)
+    yield ratio_row("warm build, source changed ÷ one that is not reproducible", (usual, free), 1.1)
+    system = shutil.copytree(SYSTEM, folder / "system")
+    store = folder / "store"
+
+    def cold(program: str, *more: str) -> None:
+        shutil.rmtree(store / "fasls", ignore_errors=True)
+        argv = [sys.executable, "-c", program + END, *more, "build", SYSTEM.name, "--always"]
+        quiet(argv, system, MONOLISP_STORE=str(store), MONOLISP_SHARED_STORE=os.environ["MONOLISP_STORE"])
+
+    for each in ((PLAIN,), (UNSEALED, str(unsealed))):
+        cold(*each)  # compiles what is monolisp's own
+    usual, free = in_turn(lambda: cold(PLAIN), lambda: cold(UNSEALED, str(unsealed)), 5)
+    yield ratio_row("everything compiled anew ÷ a build that is not reproducible", (usual, free), 1.1)

@@ -159,6 +159,8 @@ def load_program(
         raise desk.failure
     _require_libraries(events, desk)
     found = _outcome(project, saved.path, done, events, record, work / "log")
+    if project.directory.is_relative_to(machine.store.root):
+        return found  # a copy that is built again
     # What the store holds is ours, even where the store is in the project's directory.
     ours = f"{machine.store.root}/"
     return replace(found, files=frozenset(name for name in found.files if not name.startswith(ours)))
