@@ -152,6 +152,14 @@ Until then nothing is in its chains but the cells that are free."
             unless (= (sb-kernel::get-lisp-obj-address (svref pairs (* 2 index))) sb-vm::unbound-marker-widetag)
               do (setf (aref next index) 0)))))
 
+(defun forget-buffers (stream)
+  "What holds a stream of this process, as UIOP's *STDIN* does, holds its buffers in C's memory. SBCL gives them all one
+address when it saves, another each time (src/runtime/stringspace.c, NUKE_FD_STREAM_BUFFER)."
+  (dolist (slot (sb-kernel::dd-slots (sb-kernel::find-defstruct-description 'sb-sys:fd-stream)))
+    (when (and (eq (sb-kernel::dsd-raw-type slot) t)
+               (typep (sb-kernel::%instance-ref stream (sb-kernel::dsd-index slot)) 'sb-impl::buffer))
+      (setf (sb-kernel::%instance-ref stream (sb-kernel::dsd-index slot)) nil))))
+
 (defun survey ()
   "Rename the places of definitions; the hashed instances of the program, and the tables that have such in their keys."
   (let ((instances '()) (tables '()))
@@ -160,6 +168,7 @@ Until then nothing is in its chains but the cells that are free."
        (declare (ignore size))
        (cond ((= type sb-vm::instance-widetag)
               (rename-place object)
+              (when (typep object 'sb-sys:fd-stream) (forget-buffers object))
               (when (hash-table-p object)
                 (forget-last-key object)
                 (if (keyed-by-hashed-p object) (push object tables) (forget-addresses object)))
