@@ -82,23 +82,30 @@ def _space(part: Part) -> str:
 
 def _of_parts(one: Heap, here: Part, other: Heap, there: Part) -> Iterator[Difference]:
     where = _space(here)
-    yield from _counts(where, one, here, other, there)
+    counts = [*_counts(where, one, here, other, there)]
+    yield from counts
     seen: set[int] = set()
+    moved: int | None = None
     for place in _words(here.content, there.content):
-        address = here.space.start + place
+        address, beside = here.space.start + place, there.space.start + place
         start = one.object_at(address)
-        if start in seen or one.points_alike(address, other, there.space.start + place):
-            continue  # Or the same thing, which lies elsewhere since something else differs.
+        if start in seen:
+            continue
+        if one.points_alike(address, other, beside):
+            moved = moved or start  # The same thing elsewhere, most likely since something else differs.
+            continue
         if len(seen) == _MOST:
             yield Difference(where, "and more")
             return
         seen.add(start)
-        if other.object_at(there.space.start + place) != start - here.space.start + there.space.start:
+        if other.object_at(beside) != start - here.space.start + there.space.start:
             yield Difference(where, f"from {start:#x} on, objects are in other places", tuple(one.held_by(start)))
             return
-        index = (address - start) // _WORD
-        words = f"{one.word_text(address)} and {other.word_text(there.space.start + place)}"
-        yield Difference(where, f"{one.kind(start)} at {start:#x}, word {index}: {words}", tuple(one.held_by(start)))
+        words = f"word {(address - start) // _WORD}: {one.word_text(address)} and {other.word_text(beside)}"
+        yield Difference(where, f"{one.kind(start)} at {start:#x}, {words}", tuple(one.held_by(start)))
+    if moved and not seen and not counts:
+        what = f"what {one.kind(moved)} at {moved:#x} refers to lies in another order"
+        yield Difference(where, what, tuple(one.held_by(moved)))
 
 
 def _counts(where: str, one: Heap, here: Part, other: Heap, there: Part) -> Iterator[Difference]:

@@ -35,7 +35,8 @@ def second_build(project: Project, target: Target, machine: Machine, first: Path
         if sha256_file(output) == sha256_file(first):
             return changed, []
         toolchain = ensure_toolchain(find_toolchain(project.sbcl or DEFAULT, target, machine.store)[0], machine)
-        return changed, differences(first, output, shape_for(toolchain, machine))
+        found = differences(first, output, shape_for(toolchain, machine))
+        return changed, found or [Difference("the file", "another content, outside of sections and objects")]
 
 
 def _cold(store: Store, folder: Path) -> Store:
