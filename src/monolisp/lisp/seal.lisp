@@ -49,7 +49,7 @@
 
 (defun number-again (type)
   "Take the drawn bits of TYPE's hash from what it is made of. Returns true if they were others."
-  (when (and (typep type 'sb-kernel:ctype) (not (typep type 'sb-kernel:classoid)) (drawn-p type))
+  (when (and (typep type 'sb-kernel::ctype) (not (typep type 'sb-kernel::classoid)) (drawn-p type))
     (let ((before (type-bits type)))
       (setf (drawn-bits (type-bits type)) (drawn-bits (draw type)))
       (/= before (type-bits type)))))
@@ -117,7 +117,7 @@
   (typecase key
     (cons (and (plusp depth)
                (or (holds-hashed-p (car key) (1- depth)) (holds-hashed-p (cdr key) (1- depth)))))
-    (sb-kernel:instance (hashed-p key))))
+    (sb-kernel::instance (hashed-p key))))
 
 (defun fill-again (table)
   "The same pairs in the same order."

@@ -6,11 +6,13 @@
 
 (in-package #:monolisp-seal)
 
-(defun bits-index ()
-  (sb-kernel::dsd-index (find "%BITS" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description 'sb-kernel::ctype))
-                             :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
+(defun index-of (structure name)
+  "The index of a slot; 0 where an SBCL that is not sealed has none of that name."
+  (let ((slot (find name (sb-kernel::dd-slots (sb-kernel::find-defstruct-description structure))
+                    :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
+    (if slot (sb-kernel::dsd-index slot) 0)))
 
-(defmacro type-bits (type) `(sb-kernel::%instance-ref ,type (load-time-value (bits-index))))
+(defmacro type-bits (type) `(sb-kernel::%instance-ref ,type (load-time-value (index-of 'sb-kernel::ctype "%BITS"))))
 
 ;;; CTYPE-PRNG-NBITS without the three flags below.
 (defmacro drawn-bits (bits) `(ldb (byte 22 3) ,bits))
@@ -30,15 +32,15 @@
         (symbol (sb-int::mix (sxhash (symbol-name form))
                              (sxhash (if (symbol-package form) (package-name (symbol-package form)) ""))))
         ((or number string character) (sxhash form))
-        (sb-kernel:classoid (part-hash (sb-kernel:classoid-name form)))
-        (sb-kernel:ctype (drawn-bits (type-bits form)))
-        (sb-int:xset (logand (reduce #'+ (mapcar #'part-hash (sb-int:xset-members form))) most-positive-fixnum))
+        (sb-kernel::classoid (part-hash (sb-kernel::classoid-name form)))
+        (sb-kernel::ctype (drawn-bits (type-bits form)))
+        (sb-kernel::xset (logand (reduce #'+ (mapcar #'part-hash (sb-kernel::xset-members form))) most-positive-fixnum))
         (vector (loop with hash = (length form)
                       for element across form
                       while (plusp *left*)
                       do (setf hash (sb-int::mix hash (part-hash element)))
                       finally (return hash)))
-        (sb-kernel:layout (part-hash (sb-kernel:classoid-name (sb-kernel:layout-classoid form))))
+        (sb-kernel::layout (part-hash (sb-kernel::classoid-name (sb-kernel::layout-classoid form))))
         (structure-object (part-hash (cons (type-of form) (slot-values form))))
         (t (sxhash (type-of form))))))
 
@@ -65,14 +67,10 @@
   "Have the elements of LIST, which others hold, in the order of their HASH."
   (replace list (stable-sort (copy-list list) #'< :key hash)))
 
-(defun data-index ()
-  (sb-kernel::dsd-index (find "DATA" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description 'sb-int:xset))
-                              :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
-
 (defun order-members (type)
   "The list of members may be one that the program holds: it stays as it is."
   (symbol-macrolet ((members (sb-kernel::%instance-ref (sb-kernel::member-type-xset type)
-                                                      (load-time-value (data-index)))))
+                                                      (load-time-value (index-of 'sb-kernel::xset "DATA")))))
     (when (listp members)
       (setf members (put-in-order (copy-list members) #'part-hash-alone)))))
 
@@ -80,8 +78,8 @@
   (content-hash (list member)))
 
 (defun inserted (function hashset key copier)
-  (when (typep key 'sb-kernel:member-type) (order-members key))
-  (let ((*type* (and (typep key 'sb-kernel:ctype) key)))
+  (when (typep key 'sb-kernel::member-type) (order-members key))
+  (let ((*type* (and (typep key 'sb-kernel::ctype) key)))
     (funcall function hashset key copier)))
 
 (defun copied (function type &rest flags)
