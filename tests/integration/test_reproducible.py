@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,8 +170,14 @@ CONDITIONS: list[dict[str, str]] = [
 ]
 
 
+def example(path: Path) -> Any:
+    """Systems load ASDF, which uses CLOS."""
+    reason = "waits for SBCL's *ALL-CTORS*, whose keys lie in another order in one build of several"
+    return pytest.param(path.name, marks=pytest.mark.xfail(reason=reason) if list(path.glob("*.asd")) else ())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+@pytest.mark.parametrize("example", [example(path) for path in sorted(EXAMPLES.iterdir()) if path.is_dir()])
 def test_ten_builds_of_each_example(example: str, toolchain: Path, monolisp: Monolisp, tmp_path: Path) -> None:
     found = []
     for number, conditions in enumerate(CONDITIONS):
