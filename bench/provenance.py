@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from run import MONOLISP, PEAK, ROOT, Row, in_turn, quiet, ratio_row, seconds
@@ -73,10 +74,10 @@ def signing(folder: Path) -> Iterator[Row]:
     }
     for name, (ours, theirs) in pairs.items():
         if shutil.which("minisign") is None:
-            taken = statistics.median(seconds(lambda argv=ours: quiet(argv, folder)) for _ in range(11))  # type: ignore[misc]
+            taken = statistics.median(seconds(partial(quiet, ours, folder)) for _ in range(11))
             yield Row(f"{name}, the same file", f"{taken:.3f} s", "–", taken, math.inf, "s")
         else:
-            turns = in_turn(lambda argv=ours: quiet(argv, folder), lambda argv=theirs: quiet(argv, folder), 11)  # type: ignore[misc]
+            turns = in_turn(partial(quiet, ours, folder), partial(quiet, theirs, folder), 11)
             yield ratio_row(f"{name}, the same file ÷ minisign", turns, math.inf)
 
 

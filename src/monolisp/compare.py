@@ -2,53 +2,88 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from monolisp.elf.reader import Elf, mapped
-from monolisp.errors import LispDied
+from monolisp.elf.layout import SHT_NOBITS
+from monolisp.elf.reader import mapped, open_elf
 from monolisp.lisp.corefile import SECTION, Core, Memory, core_offset
 from monolisp.lisp.heap import Heap, Part, Shape, shape_of
-from monolisp.lisp.session import FOLDER, environment, lisp
-from monolisp.process import Command
+from monolisp.lisp.session import FOLDER, asked
 from monolisp.provenance.note import SECTION as NOTE
 from monolisp.provenance.note import inspect
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import Toolchain
 
-_CHUNK = 4096
+NONE, _ORDER = "(nothing)", "another order"
+_CHUNK, _PIECE = 4096, 1 << 20
 _WORD = 8
-_MOST = 10
+_MOST, _LONGEST = 10, 100
 _SPACES = {1: "dynamic", 2: "static", 3: "read-only", 4: "permanent generation", 5: "immobile code"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`where` is a section, perhaps with the space of the heap; `what` is in each of the two; `held` is what holds
-    that object: from it to something that has a name."""
+    """One thing that differs: what, as it is in the first, as it is in the second. Of an object of the heap, `held` is
+    what holds it: from itself to something that has a name."""
 
-    where: str
     what: str
+    before: str
+    after: str
     held: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" + "".join(f"\n    in {part}" for part in self.held)
+        told = f"{self.what}: {_short(self.before)} → {_short(self.after)}"
+        return told + "".join(f"\n    in {part}" for part in self.held)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:
+    """What two tables say differently."""
+    pairs = [(name, before.get(name, NONE), after.get(name, NONE)) for name in {**before, **after}]
+    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def section_differences(before: Path, after: Path) -> list[Difference]:
+    """Section by section: size in bytes and the beginning of the sha256."""
+    return differing(_sections(before), _sections(after))
+
+
+def _sections(path: Path) -> dict[str, str]:
+    """Name → size and sha256; a name that comes again is numbered."""
+    with open_elf(path) as elf:
+        parts = [(part.name, part.offset, 0 if part.type == SHT_NOBITS else part.size) for part in elf.sections]
+    found: dict[str, str] = {}
+    with path.open("rb") as stream:
+        for name, offset, size in parts:
+            stream.seek(offset)
+            digest, left = hashlib.sha256(), size
+            while left and (piece := stream.read(min(left, _PIECE))):
+                digest.update(piece)
+                left -= len(piece)
+            again = sum(1 for known in found if known.partition(" #")[0] == f"section {name}")
+            label = f"section {name}" + (f" #{again + 1}" if again else "")
+            found[label] = f"{size} bytes, sha256:{digest.hexdigest()[:12]}"
+    return found
 
 
 def differences(one: Path, other: Path, shape: Shape) -> list[Difference]:
-    """What is not the same in two executables of the SBCL that `shape` tells of. Raises BadElf, BadCore,
-    and what inspect() raises."""
+    """What is not the same in two executables of the SBCL that `shape` tells of: sections, and objects of the core.
+
+    Raises BadElf, BadCore, and what inspect() raises.
+    """
     told = [inspect(path).provenance for path in (one, other)]
-    with ExitStack() as stack:
-        views = [stack.enter_context(mapped(path)) for path in (one, other)]
-        elves = [Elf.parse(view, str(path)) for view, path in zip(views, (one, other), strict=True)]
-        heaps = [_heap(view, path, shape) for view, path in zip(views, (one, other), strict=True)]
-        found = [*_of_sections(*elves), *_of_heaps(*heaps)]
-    # What is left over is the seal, which differs when anything does.
-    return [item for item in found if item.where != f"section {NOTE}" or told[0] != told[1]]
+    # Where the records agree only the seal is left over, which differs when anything does.
+    known = {f"section {SECTION}", *([f"section {NOTE}"] if told[0] == told[1] else [])}
+    sections = [found for found in section_differences(one, other) if found.what not in known]
+    with mapped(one) as first, mapped(other) as second:
+        return [*sections, *heap_differences(_heap(first, one, shape), _heap(second, other, shape))]
 
 
 def _heap(view: memoryview, path: Path, shape: Shape) -> Heap:
@@ -56,24 +91,19 @@ def _heap(view: memoryview, path: Path, shape: Shape) -> Heap:
     return Heap(Memory(core.spaces(), core.view, core.path), shape)
 
 
-def _of_sections(one: Elf, other: Elf) -> Iterator[Difference]:
-    names = dict.fromkeys(section.name for elf in (one, other) for section in elf.sections)
-    for name in names:
-        here, there = one.section(name), other.section(name)
-        if here is None or there is None:
-            yield Difference(f"section {name}", f"only in the {'second' if here is None else 'first'}")
-        elif name != SECTION and one.section_data(here) != other.section_data(there):
-            sizes = f"{here.size} and {there.size} bytes" if here.size != there.size else f"{here.size} bytes"
-            yield Difference(f"section {name}", f"another content ({sizes})")
-
-
-def _of_heaps(one: Heap, other: Heap) -> Iterator[Difference]:
+def heap_differences(one: Heap, other: Heap) -> list[Difference]:
+    """Space by space, object by object; in which order the same objects lie only where nothing else differs."""
+    found: list[Difference] = []
+    orders: list[Difference] = []
     for here in one.parts:
         there = next((part for part in other.parts if part.space.kind == here.space.kind), None)
         if there is None:
-            yield Difference(_space(here), "only in the first")
+            found.append(Difference(_space(here), f"{here.space.size} bytes", NONE))
         elif here.content != there.content or here.space.start != there.space.start:
-            yield from _of_parts(one, here, other, there)
+            of_space = [*_of_parts(one, here, other, there)]
+            found += [item for item in of_space if item.after != _ORDER]
+            orders += [item for item in of_space if item.after == _ORDER]
+    return found or orders
 
 
 def _space(part: Part) -> str:
@@ -92,20 +122,21 @@ def _of_parts(one: Heap, here: Part, other: Heap, there: Part) -> Iterator[Diffe
         if start in seen:
             continue
         if one.points_alike(address, other, beside):
-            moved = moved or start  # The same thing elsewhere, most likely since something else differs.
+            moved = moved or start  # Most likely the same thing, elsewhere since something else differs.
             continue
         if len(seen) == _MOST:
-            yield Difference(where, "and more")
+            yield Difference(where, "and more", "and more")
             return
         seen.add(start)
         if other.object_at(beside) != start - here.space.start + there.space.start:
-            yield Difference(where, f"from {start:#x} on, objects are in other places", tuple(one.held_by(start)))
+            what = f"{where}, from {start:#x} on"
+            yield Difference(what, "objects", "objects in other places", tuple(one.held_by(start)))
             return
-        words = f"word {(address - start) // _WORD}: {one.word_text(address)} and {other.word_text(beside)}"
-        yield Difference(where, f"{one.kind(start)} at {start:#x}, {words}", tuple(one.held_by(start)))
+        what = f"{where}: {one.kind(start)} at {start:#x}, word {(address - start) // _WORD}"
+        yield Difference(what, one.word_text(address), other.word_text(beside), tuple(one.held_by(start)))
     if moved and not seen and not counts:
-        what = f"what {one.kind(moved)} at {moved:#x} refers to lies in another order"
-        yield Difference(where, what, tuple(one.held_by(moved)))
+        what = f"{where}: what {one.kind(moved)} at {moved:#x} refers to"
+        yield Difference(what, "one order", _ORDER, tuple(one.held_by(moved)))
 
 
 def _counts(where: str, one: Heap, here: Part, other: Heap, there: Part) -> Iterator[Difference]:
@@ -115,7 +146,7 @@ def _counts(where: str, one: Heap, here: Part, other: Heap, there: Part) -> Iter
     kinds = [Counter(heap.kind(start) for start in part.starts) for heap, part in ((one, here), (other, there))]
     unlike = [kind for kind in dict.fromkeys([*kinds[0], *kinds[1]]) if kinds[0][kind] != kinds[1][kind]]
     for kind in unlike[:_MOST]:
-        yield Difference(where, f"{kinds[0][kind]} and {kinds[1][kind]} of {kind}")
+        yield Difference(f"{where}: how many of {kind}", str(kinds[0][kind]), str(kinds[1][kind]))
 
 
 def _words(here: bytes, there: bytes) -> Iterator[int]:
@@ -131,8 +162,4 @@ def _words(here: bytes, there: bytes) -> Iterator[int]:
 
 def shape_for(toolchain: Toolchain, machine: Machine) -> Shape:
     """What has to be known of a toolchain's SBCL to read its heaps. Raises LispDied."""
-    argv = [*lisp(toolchain, machine), "--non-interactive", "--load", FOLDER / "shape.lisp"]
-    done = machine.runner(Command(argv, environment(toolchain, machine)))
-    if done.returncode != 0:
-        raise LispDied(place="while telling of its heap", reason=done.text[-2000:])
-    return shape_of(done.text)
+    return shape_of(asked(["--load", FOLDER / "shape.lisp"], toolchain, machine, "while telling of its heap"))

@@ -11,8 +11,8 @@ from pathlib import Path
 from monolisp.store import digest_of, sha256_file
 
 _SYSTEMS = (".asd", ".lisp", ".conf")
-# What `monolisp build --sbom` writes: what follows the executable's name, for CycloneDX and SPDX.
-BESIDE = (".cdx.json", ".spdx.json")
+# What `monolisp build` writes about an executable, beside it: what follows its name.
+BESIDE = {"cyclonedx": ".cdx.json", "spdx": ".spdx.json", "attestation": ".intoto.json"}
 _VIRTUAL = ("/proc/", "/dev/", "/sys/", "/run/")
 
 
@@ -67,10 +67,10 @@ def output_state(path: Path) -> OutputState:
 def listing(path: Path, types: Iterable[str], output: Path) -> Listing:
     """The directory `path` as it is: directories, files that make systems, and files of `types`.
 
-    Hidden names do not count: editors and builds at work put them there. Nor do the bills of materials of the
-    executable `output`, which are written when it is recorded.
+    Hidden names do not count: editors and builds at work put them there. Nor does what is written about the
+    executable `output` when it is recorded.
     """
-    ours = {f"{output.name}{suffix}" for suffix in BESIDE} if path == output.parent else set()
+    ours = {f"{output.name}{suffix}" for suffix in BESIDE.values()} if path == output.parent else set()
     wanted = tuple(sorted({*types}))
     endings = (*_SYSTEMS, *(f".{kind}" for kind in wanted if kind), *([""] if "*" in wanted else []))
     try:

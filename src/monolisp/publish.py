@@ -50,6 +50,18 @@ def candidate(output: Path, stage: str) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
+def write_beside(content: bytes, output: Path, stage: str, source: Path) -> Path:
+    """Write a file about `source`, which gets its name when it is complete; returns `output`.
+
+    Raises OutputUnwritable, OutputIsDirectory, OutputIsInput, DiskFull.
+    """
+    check_output(output, [source])
+    with candidate(output, stage) as beside:
+        beside.write_bytes(content)
+        beside.rename(output)
+    return output
+
+
 def require_static(path: Path, target: Target, programs: str) -> None:
     """Make `path` executable and judge it; `programs` is a PATH. Raises NotStatic with every finding."""
     from monolisp.elf import verify

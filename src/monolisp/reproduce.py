@@ -12,6 +12,7 @@ from typing import Any
 from monolisp.build import build, plan_build
 from monolisp.compare import Difference, differences, shape_for
 from monolisp.project import Project
+from monolisp.provenance.note import inspect
 from monolisp.store import Store, sha256_file, tree_size
 from monolisp.target import Target
 from monolisp.toolchain.machine import Machine
@@ -31,12 +32,14 @@ def second_build(project: Project, target: Target, machine: Machine, first: Path
     with machine.store.workspace() as folder, _elsewhere(project, folder) as (moved, changed):
         output = folder / "executable"
         again = replace(machine, store=_cold(machine.store, folder), environ={**machine.environ, **_OTHER, **_PADDING})
-        build(plan_build(replace(moved, output=output, suffix=""), target, again, always=True), again)
+        plan = plan_build(replace(moved, output=output, suffix=""), target, again, always=True)
+        # A copy of a checkout has no git revision of its own.
+        build(plan, again, again=inspect(first).provenance)
         if sha256_file(output) == sha256_file(first):
             return changed, []
         toolchain = ensure_toolchain(find_toolchain(project.sbcl or DEFAULT, target, machine.store)[0], machine)
         found = differences(first, output, shape_for(toolchain, machine))
-        return changed, found or [Difference("the file", "another content, outside of sections and objects")]
+        return changed, found or [Difference("the file", "one content", "another, outside of sections and objects")]
 
 
 def _cold(store: Store, folder: Path) -> Store:
@@ -52,23 +55,15 @@ def _elsewhere(project: Project, folder: Path) -> Iterator[tuple[Project, list[s
     if tree_size(place) > _LARGEST:
         yield project, changed
         return
-    copy = _copied(place, folder / "another-directory-with-a-longer-name")
-    yield Project(**{item.name: _moved(getattr(project, item.name), place, copy) for item in fields(Project)}), [
-        "directory",
-        *changed,
-    ]
-
-
-def _copied(place: Path, folder: Path) -> Path:
-    """A copy of the directory `place` in `folder`; in a git checkout it is of the same one, as far as anyone asks."""
-    root = next((path for path in (place, *place.parents) if (path / ".git").exists()), place)
-    copy = folder / root.name / place.relative_to(root)
+    copy = folder / "another-directory-with-a-longer-name" / place.name
     shutil.copytree(place, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
-    git = root / ".git"
-    if git.exists():
-        kept = root / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip() if git.is_file() else git
-        (folder / root.name / ".git").write_text(f"gitdir: {kept}\n", encoding="utf-8")
-    return copy
+    yield (
+        Project(**{item.name: _moved(getattr(project, item.name), place, copy) for item in fields(Project)}),
+        [
+            "directory",
+            *changed,
+        ],
+    )
 
 
 def _moved(value: Any, place: Path, copy: Path) -> Any:

@@ -167,10 +167,10 @@ class TestChanges:
     def test_bills_of_materials_of_the_executable(self, built: Built) -> None:
         """They are written when it is recorded; those of others count."""
         built.record = built.recorded(directories=[str(built.output.parent)], types=("*", "json"))
-        for suffix in BESIDE:
+        for suffix in BESIDE.values():
             built.output.with_name(built.output.name + suffix).write_text("{}")
         assert built.changes() == []
-        built.output.with_name("other" + BESIDE[0]).write_text("{}")
+        built.output.with_name("other" + BESIDE["cyclonedx"]).write_text("{}")
         assert built.changes() == [f"something came to or went from {built.output.parent}"]
 
     def test_a_directory_named_in_two_ways_is_one(self, built: Built) -> None:

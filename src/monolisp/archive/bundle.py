@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monolisp.archive.gathering import Gathered, find_files, gather, pins_of
-from monolisp.archive.manifest import NAME as MANIFEST
-from monolisp.archive.manifest import manifest_text
 from monolisp.archive.project import project_of, require_rebuildable
 from monolisp.archive.readme import readme
 from monolisp.archive.rebuild import Original, Search, lay_out
@@ -35,7 +33,10 @@ from monolisp.target import find_target
 from monolisp.toolchain.machine import Machine, jobs
 from monolisp.toolchain.toolchain import Toolchain, ensure_toolchain, find_toolchain
 from monolisp.toolchain.version import find_version, own_pins
+from monolisp.trust.checksums import checksums_text
 
+# MANIFEST is what `sha256sum -c` reads.
+MANIFEST = "MANIFEST"
 RECORD, SUM, README = "record.json", "executable.sha256", "README.txt"
 TOOLCHAINS = "toolchains"
 _LEVEL = 10
@@ -199,8 +200,8 @@ def write_archive(members: Members, top: str, epoch: int, plain: Path, output: P
     """A tar, sorted by name, everything dated `epoch` and root's, compressed with zstd."""
     import zstandard
 
-    sums = {name: _sum(content) for name, content in members.items()}
-    whole = {**members, MANIFEST: manifest_text(sums).encode("utf-8", "surrogateescape")}
+    sums = {os.fsencode(name): _sum(content) for name, content in members.items()}
+    whole = {**members, MANIFEST: checksums_text(sums)}
     with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(whole):
             _add(tar, f"{top}/{name}", whole[name], epoch)

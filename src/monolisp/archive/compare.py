@@ -1,50 +1,16 @@
-"""What differs between two executables: what they say of themselves first, then their sections."""
+"""What two executables say of themselves, fact by fact."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from monolisp.elf.layout import SHT_NOBITS
-from monolisp.elf.reader import open_elf
+from monolisp.compare import Difference, differing
 from monolisp.provenance.record import File, Library, Program, Provenance, System
-
-_NONE = "(nothing)"
-_LONGEST = 100
-_PIECE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing that differs: what, as it was, as it is."""
-
-    what: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: {_short(self.before)} → {_short(self.after)}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def record_differences(before: Provenance, after: Provenance) -> list[Difference]:
     """Fact by fact, in the order of the record."""
-    return _differing(dict(facts(before)), dict(facts(after)))
-
-
-def section_differences(before: Path, after: Path) -> list[Difference]:
-    """Section by section: size in bytes and the beginning of the sha256."""
-    return _differing(_sections(before), _sections(after))
-
-
-def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:
-    pairs = [(name, before.get(name, _NONE), after.get(name, _NONE)) for name in {**before, **after}]
-    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+    return differing(dict(facts(before)), dict(facts(after)))
 
 
 def facts(record: Provenance) -> Iterator[tuple[str, str]]:
@@ -110,21 +76,3 @@ def _program(program: Program) -> Iterator[tuple[str, str]]:
     for label, files in groups.items():
         yield f"{label}s: order", " ".join(file.name for file in files)
         yield from ((f"{label} {file.name}", file.sha256) for file in files)
-
-
-def _sections(path: Path) -> dict[str, str]:
-    """Name → size and sha256; a name that comes again is numbered."""
-    with open_elf(path) as elf:
-        parts = [(part.name, part.offset, 0 if part.type == SHT_NOBITS else part.size) for part in elf.sections]
-    found: dict[str, str] = {}
-    with path.open("rb") as stream:
-        for name, offset, size in parts:
-            stream.seek(offset)
-            digest, left = hashlib.sha256(), size
-            while left and (piece := stream.read(min(left, _PIECE))):
-                digest.update(piece)
-                left -= len(piece)
-            again = sum(1 for known in found if known.partition(" #")[0] == f"section {name}")
-            label = f"section {name}" + (f" #{again + 1}" if again else "")
-            found[label] = f"{size} bytes, sha256:{digest.hexdigest()[:12]}"
-    return found

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monolisp.archive.bundle import RECORD, SUM, TOOLCHAINS
-from monolisp.archive.manifest import NAME as MANIFEST
-from monolisp.archive.manifest import parse_manifest
+from monolisp.archive.bundle import MANIFEST, RECORD, SUM, TOOLCHAINS
 from monolisp.archive.places import Places
 from monolisp.archive.project import is_safe
 from monolisp.archive.rebuild import Original, Search, original_of
-from monolisp.errors import BadArchive, DamagedBundle, NoSuchFile, Unreadable, UnsafeArchive
+from monolisp.errors import BadArchive, BadChecksums, DamagedBundle, NoSuchFile, Unreadable, UnsafeArchive
 from monolisp.provenance.record import decode
 from monolisp.remote.pack import inflate
 from monolisp.sources.unpack import unpack
@@ -21,6 +20,7 @@ from monolisp.store import Store, sha256_file
 from monolisp.store.manifest import paths_in
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import KIND
+from monolisp.trust.checksums import parse_checksums
 
 # The directories that files are looked for in; systems are looked for in their own.
 _PLACES = ("project", "archives", "headers", "recipes", "sources")
@@ -80,7 +80,7 @@ def open_bundle(file: Path, into: Path) -> Bundle:
         raise NoSuchFile(file=file, reason="") from error
     except PermissionError as error:
         raise Unreadable(file=file, reason=error.strerror or error) from error
-    except (BadArchive, UnsafeArchive) as error:
+    except (BadArchive, BadChecksums, UnsafeArchive) as error:
         raise DamagedBundle(file=file, reason=f"{error.what_text}: {error.why_text}") from error
     except ValueError as error:
         raise DamagedBundle(file=file, reason=error) from error
@@ -107,7 +107,8 @@ def _check(folder: Path) -> None:
     """Every file is in the manifest, with its sha256, and the reverse. Raises ValueError."""
     if not (folder / MANIFEST).is_file():
         raise ValueError("it has no manifest")
-    told = parse_manifest((folder / MANIFEST).read_text(encoding="utf-8", errors="surrogateescape"))
+    rows = parse_checksums((folder / MANIFEST).read_bytes(), MANIFEST)
+    told = {os.fsdecode(name): found for name, found in rows.items()}
     there = {name for name in paths_in(folder) if name != MANIFEST}
     faults = [f"{name} is missing" for name in told if name not in there]
     faults += [f"{name} is not in its manifest" for name in there if name not in told]

@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monolisp import __version__
-from monolisp.archive.compare import Difference, record_differences, section_differences
+from monolisp.archive.compare import record_differences
 from monolisp.archive.gathering import Files, Gathered, find_files, gather, missing_pins
 from monolisp.archive.places import Places
 from monolisp.archive.project import project_of, require_rebuildable
 from monolisp.archive.systems import Asker, Definition, link_definitions, registry_form
 from monolisp.build import build, plan_build
-from monolisp.errors import ForgedProvenance, NoSuchRecipe
+from monolisp.compare import Difference, section_differences
+from monolisp.errors import NoSuchRecipe
 from monolisp.libraries.recipe import Cookbook
 from monolisp.libraries.wishes import RECIPES
 from monolisp.lisp.session import fasl_area, headers_digest
 from monolisp.project import Project
 from monolisp.provenance.gather import maker, recipe_hash
-from monolisp.provenance.note import inspect
+from monolisp.provenance.note import inspect, intact
 from monolisp.provenance.own import own_texts
 from monolisp.provenance.record import Provenance
 from monolisp.publish import check_output
@@ -63,10 +64,7 @@ class Outcome:
 
 def original_of(file: Path) -> Original:
     """Raises ForgedProvenance, and what inspect() raises."""
-    found = inspect(file)
-    if not found.sealed:
-        raise ForgedProvenance(file=file)
-    return Original(found.provenance, sha256_file(file), file)
+    return Original(intact(file), sha256_file(file), file)
 
 
 def rebuild(

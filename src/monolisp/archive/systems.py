@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monolisp.archive.places import files_below
-from monolisp.errors import LispDied
 from monolisp.lisp.job import output_translations, sexp
-from monolisp.lisp.session import environment, fasl_area, headers_digest, lisp
-from monolisp.process import Command
+from monolisp.lisp.session import asked, fasl_area, headers_digest
 from monolisp.project import local_trees
 from monolisp.provenance.gather import tree_hash
 from monolisp.provenance.record import System
@@ -95,16 +93,14 @@ class Asker:
         link_definitions(links, registry)
         output.unlink(missing_ok=True)
         form = f"(monolisp-definitions:write-files '{sexp(list(names))} {sexp(output)})"
-        argv = [*lisp(self.toolchain, self.machine), "--non-interactive", "--load", _QUERY, "--eval", form]
         fasls = fasl_area(self.machine.store, self.toolchain, headers_digest((), ()))
         env = {
-            **environment(self.toolchain, self.machine),
             "CL_SOURCE_REGISTRY": registry_form(registry),
             "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls),
         }
-        done = self.machine.runner(Command(argv, env, cwd=self.work))
-        if done.returncode != 0 or not output.exists():
-            raise LispDied(place="while asking ASDF for the files of systems", reason=done.text[-2000:])
+        options: list[str | Path] = ["--load", _QUERY, "--eval", form]
+        place = "while asking ASDF for the files of systems"
+        asked(options, self.toolchain, self.machine, place, self.work, env, [output])
         return dict(_parsed(output.read_bytes()))
 
 

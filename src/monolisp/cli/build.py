@@ -57,9 +57,9 @@ def _write_companions(made: Sequence[tuple[Path, Target]], name: str, here: Path
         _write_image(made, name, here / options.oci, options)
         written.append(here / options.oci)
     if options.attest:
-        from monolisp.cli.trust import attest
+        from monolisp.provenance.statement import statement_about, write_statement
 
-        written += [attest(path) for path, _ in made]
+        written += [write_statement(path, statement_about(path)) for path, _ in made]
     if options.checksum:
         from monolisp.trust.checksums import write_checksums
 

@@ -46,6 +46,6 @@ def _write(content: bytes, output: str | None, source: Path) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         return
-    from monolisp.sbom.make import write_beside
+    from monolisp.publish import write_beside
 
-    write_beside(content, Path(output).absolute(), source)
+    write_beside(content, Path(output).absolute(), "sbom", source)

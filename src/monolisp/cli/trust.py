@@ -30,8 +30,6 @@ def run_keygen(options: argparse.Namespace) -> int:
 
 
 def run_sign(options: argparse.Namespace) -> int:
-    from monolisp.publish import candidate
-
     files = [Path(name) for name in options.files]
     if options.gpg is not None:
         from monolisp.trust import gpg
@@ -41,6 +39,7 @@ def run_sign(options: argparse.Namespace) -> int:
             gpg.sign_file(path, options.gpg, output, _gpg())
             print(output)
         return int(Exit.OK)
+    from monolisp.publish import write_beside
     from monolisp.trust.keys import secret_key
     from monolisp.trust.signature import SUFFIX, sign_file
 
@@ -48,11 +47,7 @@ def run_sign(options: argparse.Namespace) -> int:
     secret = secret_key(key, _password(key, options))
     for path in files:
         output = path.with_name(path.name + SUFFIX)
-        content = sign_file(path, secret, _now())
-        with candidate(output, "sign") as beside:
-            beside.write_bytes(content)
-            beside.rename(output)
-        print(output)
+        print(write_beside(sign_file(path, secret, _now()), output, "sign", path))
     return int(Exit.OK)
 
 
@@ -89,50 +84,18 @@ def _verify_attestation(path: Path, attestation: Path, key: str) -> str:
 
 
 def run_attest(options: argparse.Namespace) -> int:
-    from monolisp.trust.envelope import SUFFIX, in_envelope
+    from monolisp.provenance.statement import BUILDER, statement_about, write_statement
 
     path = Path(options.file)
-    content = statement_about(path, options.builder)
+    content = statement_about(path, options.builder or BUILDER)
     if options.key:
+        from monolisp.trust.envelope import in_envelope
         from monolisp.trust.keys import secret_key
 
         key = Path(options.key)
         content = in_envelope(content, secret_key(key, _password(key, options)))
-    output = Path(options.output) if options.output else path.with_name(path.name + SUFFIX)
-    _publish(content, output, path)
-    print(output)
+    print(write_statement(path, content, Path(options.output) if options.output else None))
     return int(Exit.OK)
-
-
-def attest(path: Path) -> Path:
-    """Write the statement about an executable beside it; returns where."""
-    from monolisp.trust.envelope import SUFFIX
-
-    output = path.with_name(path.name + SUFFIX)
-    _publish(statement_about(path), output, path)
-    return output
-
-
-def statement_about(path: Path, builder: str | None = None) -> bytes:
-    """The in-toto statement about an executable. Raises as inspect, and ForgedProvenance."""
-    from monolisp.errors import ForgedProvenance
-    from monolisp.provenance.note import inspect
-    from monolisp.provenance.statement import BUILDER, statement
-    from monolisp.store import sha256_file
-
-    found = inspect(path)
-    if not found.sealed:
-        raise ForgedProvenance(file=path)
-    return statement(path.name, sha256_file(path), found.provenance, builder or BUILDER)
-
-
-def _publish(content: bytes, output: Path, made_from: Path) -> None:
-    from monolisp.publish import candidate, check_output
-
-    check_output(output, [made_from])
-    with candidate(output, "attest") as beside:
-        beside.write_bytes(content)
-        beside.rename(output)
 
 
 def _now() -> int:

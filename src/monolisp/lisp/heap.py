@@ -24,7 +24,6 @@ _MOST_TEXT, _MOST_PARTS, _DEEPEST = 60, 6, 3
 # How far, and over how many, it is looked for something with a name that holds an object.
 _MOST_KNOWN = 8
 _FURTHEST, _MOST_HOLDERS = 8, 400
-CONS = "cons"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Heap:
 
     def _walk(self, content: bytes, start: int) -> Iterator[int]:
         words = memoryview(content)[: len(content) // 16 * 16].cast("Q")
-        vectors = {tag: (bits, more) for tag, (bits, more) in self.shape.vectors.items()}
+        vectors = self.shape.vectors
         sizes = {tag: _SIZES.get(name, _boxed) for tag, name in self.shape.tags.items() if tag not in vectors}
         sizes |= {tag: lambda *_: self.shape.symbol_size for tag, name in self.shape.tags.items() if name == "symbol"}
         shift, fixnum = self.shape.length_shift, self.shape.fixnum
@@ -124,7 +123,7 @@ class Heap:
     def kind(self, address: int) -> str:
         """cons, symbol, code-header…; an instance by the name of its class."""
         word = self.memory.word(address)
-        name = self.shape.tags.get(word & 0xFF, CONS)
+        name = self.shape.tags.get(word & 0xFF, "cons")
         return self._class(address, word) if name == "instance" else name
 
     def _class(self, address: int, word: int) -> str:
@@ -217,14 +216,18 @@ class Heap:
             pointer = self.memory.word(pointer, 1)
         return f"({' '.join(parts)})"
 
+    def _at(self, address: int) -> int:
+        """The word at an address that is no pointer: objects begin at every other word."""
+        return self.memory.word(address, address // _WORD % 2)
+
     def word_text(self, address: int) -> str:
         """A word, and what it points to, if anything."""
-        word = self.memory.word(address, address // _WORD % 2)
+        word = self._at(address)
         return f"{word:#x} ({self._text(word)})" if self._pointer(word) and self.part_at(word) else f"{word:#x}"
 
     def points_alike(self, address: int, other: Heap, there: int) -> bool:
         """Whether two words point to objects of the same kind."""
-        words = [heap.memory.word(place, place // _WORD % 2) for heap, place in ((self, address), (other, there))]
+        words = self._at(address), other._at(there)
         if words[0] & 0xF != words[1] & 0xF or not all(map(self._pointer, words)):
             return False
         if not self.part_at(words[0]) or not other.part_at(words[1]):

@@ -35,9 +35,7 @@ def sexp(value: Sexp) -> str:
     return "(" + " ".join(map(sexp, value)) + ")"
 
 
-def job_text(
-    project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]], *, again: bool = False
-) -> str:
+def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]], *, again: bool = False) -> str:
     """The job for `project`: save its core, behind a copy of the file `code` if there is one, with the files `embedded`
     (name, path) inside. Unless it is done `again`, what had to compile files ends without saving."""
     fields: dict[str, Sexp] = {

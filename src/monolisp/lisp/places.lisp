@@ -26,13 +26,8 @@
 (defmacro rename-slot (place)
   `(when (absolute-p ,place) (setf ,place (renamed ,place))))
 
-(defun slot-of (structure name)
-  "The index of a slot that has no writer."
-  (sb-kernel::dsd-index (find name (sb-kernel::dd-slots (sb-kernel::find-defstruct-description structure))
-                              :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
-
 (defmacro namestring-of (object structure)
-  `(sb-kernel::%instance-ref ,object (load-time-value (slot-of ',structure "NAMESTRING"))))
+  `(sb-kernel::%instance-ref ,object (load-time-value (index-of ',structure "NAMESTRING"))))
 
 (defun rename-place (object)
   "OBJECT may be a place in a file, or the end of a function's name, which tells the file that it is in."

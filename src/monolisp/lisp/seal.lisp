@@ -16,11 +16,6 @@
   "Whether such objects begin with code, with the hash in the upper half of their fourth word; else it is a slot."
   (and (member :executable-funinstances sb-impl::+internal-features+) t))
 
-(defun hash-index ()
-  (sb-kernel::dsd-index (find "HASH-CODE" (sb-kernel::dd-slots (sb-kernel::find-defstruct-description
-                                                                'sb-pcl::standard-funcallable-instance))
-                              :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
-
 (defun counted (function &rest arguments)
   "The generic function that FUNCTION makes, with a hash by how many came before it."
   (let ((made (apply function arguments))
@@ -30,7 +25,8 @@
           (setf (sb-sys::sap-ref-32 (sb-sys::int-sap (sb-kernel::get-lisp-obj-address made))
                                     (- (+ (* 3 sb-vm::n-word-bytes) 4) sb-vm::fun-pointer-lowtag))
                 (ldb (byte 32 0) hash)))
-        (setf (sb-kernel::%funcallable-instance-info made (hash-index)) hash))
+        (setf (sb-kernel::%funcallable-instance-info made (index-of 'sb-pcl::standard-funcallable-instance "HASH-CODE"))
+              hash))
     made))
 
 (defun forget-state ()

@@ -84,14 +84,11 @@ def compiled(files: Sequence[Path], toolchain: Toolchain, machine: Machine) -> P
     def make(directory: Path) -> None:
         for name, text in sources.items():
             (directory / name).write_text(text, encoding="utf-8")
-        forms = [_COMPILE.format(name) for name in sources]
-        argv = [*lisp(toolchain, machine), "--non-interactive", *(part for form in forms for part in ("--eval", form))]
+        forms = [part for name in sources for part in ("--eval", _COMPILE.format(name))]
         # Whatever time the user's own sources shall have: the entry is shared with builds that say nothing of it.
-        env = environment(toolchain, machine) | {"SOURCE_DATE_EPOCH": str(EPOCH)}
-        done = machine.runner(Command(argv, env, cwd=directory))
+        env = {"SOURCE_DATE_EPOCH": str(EPOCH)}
         fasls = [directory / name.replace(".lisp", ".fasl") for name in sources]
-        if done.returncode != 0 or not all(fasl.exists() for fasl in fasls):
-            raise LispDied(place="while compiling monolisp's own Lisp files", reason=done.text[-2000:])
+        asked(forms, toolchain, machine, "while compiling monolisp's own Lisp files", directory, env, fasls)
         (directory / "driver.fasl").write_bytes(b"".join(fasl.read_bytes() for fasl in fasls))
 
     return machine.store.entry("drivers", digest, make) / "driver.fasl"
@@ -102,6 +99,27 @@ def lisp(toolchain: Toolchain, machine: Machine, heap: str = "1GiB") -> list[str
     options = ("--noinform", "--disable-ldb", "--lose-on-corruption", "--dynamic-space-size", heap)
     start: list[str | Path] = [*emulator(toolchain.target, machine.path), toolchain.build_runtime]
     return [*start, "--core", toolchain.core, *options, "--no-sysinit", "--no-userinit"]
+
+
+def asked(
+    options: Sequence[str | Path],
+    toolchain: Toolchain,
+    machine: Machine,
+    place: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    made: Sequence[Path] = (),
+) -> str:
+    """What the build runtime prints when it is started with `options`, which is to make the files `made`; `place` says
+    what it was at, for people.
+
+    Raises LispDied.
+    """
+    argv = [*lisp(toolchain, machine), "--non-interactive", *options]
+    done = machine.runner(Command(argv, environment(toolchain, machine) | {**(env or {})}, cwd=cwd))
+    if done.returncode != 0 or not all(path.exists() for path in made):
+        raise LispDied(place=place, reason=done.text[-2000:])
+    return done.text
 
 
 def environment(toolchain: Toolchain, machine: Machine) -> dict[str, str]:

@@ -16,6 +16,12 @@
   "Whether this SBCL has all that the seal needs."
   (and (fboundp 'sb-kernel::rebuild-ctype-hashsets) (= sb-vm::n-word-bits 64)))
 
+(defun index-of (structure name)
+  "The index of a slot; 0 where an SBCL that is not sealed has none of that name."
+  (let ((slot (find name (sb-kernel::dd-slots (sb-kernel::find-defstruct-description structure))
+                    :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
+    (if slot (sb-kernel::dsd-index slot) 0)))
+
 ;;; The word's upper half is the hash of the name; of its lower half, the upper ten bits are drawn.
 (defmacro name-part (hash) `(ldb (byte 32 32) ,hash))
 (defmacro drawn-part (hash) `(ldb (byte 10 22) ,hash))

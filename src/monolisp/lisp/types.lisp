@@ -6,12 +6,6 @@
 
 (in-package #:monolisp-seal)
 
-(defun index-of (structure name)
-  "The index of a slot; 0 where an SBCL that is not sealed has none of that name."
-  (let ((slot (find name (sb-kernel::dd-slots (sb-kernel::find-defstruct-description structure))
-                    :key (lambda (slot) (symbol-name (sb-kernel::dsd-name slot))) :test #'string=)))
-    (if slot (sb-kernel::dsd-index slot) 0)))
-
 (defmacro type-bits (type) `(sb-kernel::%instance-ref ,type (load-time-value (index-of 'sb-kernel::ctype "%BITS"))))
 
 ;;; CTYPE-PRNG-NBITS without the three flags below.

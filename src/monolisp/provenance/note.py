@@ -18,7 +18,7 @@ from pathlib import Path
 
 from monolisp.elf.layout import PT_LOAD, SHT_NOBITS
 from monolisp.elf.reader import Elf, Section, open_elf
-from monolisp.errors import DamagedProvenance, NoProvenance
+from monolisp.errors import DamagedProvenance, ForgedProvenance, NoProvenance
 from monolisp.provenance.record import Provenance, decode, encode
 
 SECTION = "monolisp.provenance"
@@ -70,6 +70,14 @@ def inspect(path: Path) -> Inspected:
     except ValueError as error:
         raise DamagedProvenance(file=path, reason=str(error)) from error
     return Inspected(provenance, _seal(path, told, text) == head[len(_MAGIC) :])
+
+
+def intact(path: Path) -> Provenance:
+    """What `path` says of itself, if it is still what it was. Raises ForgedProvenance, and what inspect() raises."""
+    found = inspect(path)
+    if not found.sealed:
+        raise ForgedProvenance(file=path)
+    return found.provenance
 
 
 def _own(elf: Elf, path: Path) -> Section:

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from monolisp.inputs import BESIDE
+from monolisp.provenance.note import intact
 from monolisp.provenance.record import Archive, Compiler, File, Library, Provenance, System
+from monolisp.publish import write_beside
+from monolisp.store import sha256_file
 
 # docs/provenance.md describes them.
 BUILD_TYPE = "urn:monolisp:build:1"
@@ -19,6 +24,16 @@ PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 Json = dict[str, Any]
+
+
+def statement_about(path: Path, builder: str = BUILDER) -> bytes:
+    """The statement about an executable. Raises as provenance.note.intact."""
+    return statement(path.name, sha256_file(path), intact(path), builder)
+
+
+def write_statement(path: Path, content: bytes, output: Path | None = None) -> Path:
+    """Write a statement about the executable `path`, or its envelope, beside it or to `output`; returns where."""
+    return write_beside(content, output or path.with_name(path.name + BESIDE["attestation"]), "attest", path)
 
 
 def statement(name: str, sha256: str, told: Provenance, builder: str = BUILDER) -> bytes:
@@ -71,6 +86,8 @@ def _dependencies(told: Provenance) -> Iterator[Json]:
     yield from _files(program.files, "file", program.revision)
     yield from _files(program.embedded, "embedded file")
     yield from _files(program.locks, "lock")
+    yield from _files(program.headers, "header")
+    yield from _files(program.recipes, "recipe")
 
 
 def _compiler(told: Compiler) -> Iterator[Json]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from monolisp.errors import BadCore, ForgedProvenance, NoSuchSbcl, SbomExtraMissing
+from monolisp.errors import BadCore, NoSuchSbcl, SbomExtraMissing
 from monolisp.inputs import BESIDE
 from monolisp.lisp.corefile import is_compressed
-from monolisp.provenance.note import inspect
+from monolisp.provenance.note import intact
 from monolisp.provenance.record import Archive, Library, Provenance
-from monolisp.publish import candidate, check_output
+from monolisp.publish import write_beside
 from monolisp.store import sha256_file
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Format(StrEnum):
     @property
     def suffix(self) -> str:
         """What follows the executable's name. Source: CycloneDX, "Recognized file patterns"; SPDX likewise."""
-        return BESIDE[list(Format).index(self)]
+        return BESIDE[self.value]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ class Facts:
 
 def facts_of(path: Path) -> Facts:
     """Read `path`. Raises NoProvenance, DamagedProvenance, ForgedProvenance, NoSuchFile, Unreadable, BadElf."""
-    inspected = inspect(path)
-    if not inspected.sealed:
-        raise ForgedProvenance(file=path)
-    record = inspected.provenance
+    record = intact(path)
     return Facts(record, path.name, sha256_file(path), compression_in(record, path))
 
 
@@ -68,17 +65,7 @@ def sbom_of(path: Path, form: Format) -> bytes:
 def write_sbom(path: Path, form: Format) -> Path:
     """Write the SBOM of the executable `path` beside it; returns where. Raises as sbom_of and write_beside."""
     output = path.with_name(path.name + form.suffix)
-    return write_beside(sbom_of(path, form), output, path)
-
-
-def write_beside(content: bytes, output: Path, source: Path) -> Path:
-    """Write a file that gets its name when it is complete. Raises OutputUnwritable, OutputIsDirectory, OutputIsInput,
-    DiskFull."""
-    check_output(output, [source])
-    with candidate(output, "sbom") as beside:
-        beside.write_bytes(content)
-        beside.rename(output)
-    return output
+    return write_beside(sbom_of(path, form), output, "sbom", path)
 
 
 def extra(module: str) -> ModuleType:

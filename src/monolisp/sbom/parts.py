@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from packageurl import PackageURL
 
@@ -192,8 +193,8 @@ def _system(system: System) -> Part:
 
 
 def _generic(name: str, version: str, namespace: str = "", checksum: str = "", download_url: str = "") -> str:
-    # A name of slashes alone would be none to a purl.
-    name = name if name.strip("/") else name.replace("/", "%2F")
+    # A name of blanks and slashes alone would be none to a purl.
+    name = name if name.strip().strip("/").strip() else quote(name, safe="")
     told = {"checksum": checksum and f"sha256:{checksum}", "download_url": download_url}
     qualifiers = {key: value for key, value in told.items() if value}
     return PackageURL("generic", namespace or None, name, version or None, qualifiers or None).to_string()

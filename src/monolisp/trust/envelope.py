@@ -19,7 +19,6 @@ from monolisp.trust.reading import opened
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-SUFFIX = ".intoto.json"
 
 
 def _library(module: str) -> ModuleType:

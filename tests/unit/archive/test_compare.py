@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from monolisp.archive.compare import record_differences, section_differences
+from monolisp.archive.compare import record_differences
+from monolisp.compare import section_differences
 from monolisp.provenance.record import (
     Archive,
     Compiler,

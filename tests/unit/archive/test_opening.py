@@ -13,12 +13,11 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monolisp.archive.bundle import RECORD, SUM, write_archive
-from monolisp.archive.manifest import NAME as MANIFEST
-from monolisp.archive.manifest import manifest_text
+from monolisp.archive.bundle import MANIFEST, RECORD, SUM, write_archive
 from monolisp.archive.opening import open_bundle
 from monolisp.errors import DamagedBundle, NoSuchFile
 from monolisp.provenance.record import Program, Provenance, as_json
+from monolisp.trust.checksums import checksums_text
 
 DIGEST = "ab" * 32
 TOLD = Provenance(program=Program("app", "script", ("app.lisp",)), target="x86_64-linux-musl")
@@ -81,7 +80,7 @@ def damaged(file: Path, into: Path) -> str:
 def rows(members: dict[str, bytes]) -> bytes:
     from hashlib import sha256
 
-    return manifest_text({name: sha256(content).hexdigest() for name, content in members.items()}).encode()
+    return checksums_text({name.encode(): sha256(content).hexdigest() for name, content in members.items()})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def rows(members: dict[str, bytes]) -> bytes:
         ({MANIFEST: rows({**ABOUT, "a": b"1"})}, "a is missing"),
         ({MANIFEST: rows(ABOUT), "a": b"1"}, "a is not in its manifest"),
         ({}, "no manifest"),
-        ({MANIFEST: b"?"}, "manifest cannot be read"),
+        ({MANIFEST: b"?"}, "MANIFEST cannot be used as a list of checksums"),
         ({MANIFEST: rows(ABOUT), "../out": b"1"}, "leads upwards"),
         ({MANIFEST: rows(ABOUT), "/out": b"1"}, "absolute name"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from monolisp.compare import _of_heaps
+from monolisp.compare import heap_differences
 from monolisp.lisp.corefile import Memory, Space
 from monolisp.lisp.heap import Heap, Shape
 
@@ -59,15 +59,15 @@ def test_names_and_holders() -> None:
 
 
 def test_equal_heaps() -> None:
-    assert list(_of_heaps(heap(), heap())) == []
+    assert heap_differences(heap(), heap()) == []
 
 
 def test_a_word_that_differs() -> None:
-    (found,) = _of_heaps(heap(), heap(value=43))
-    assert found.what == f"value-cell at {CELL:#x}, word 1: 0x54 and 0x56"
+    (found,) = heap_differences(heap(), heap(value=43))
+    assert found.what == f"section lisp.core, dynamic space: value-cell at {CELL:#x}, word 1"
+    assert (found.before, found.after) == ("0x54", "0x56")
     assert found.held == ("value-cell", "symbol COUNT")
-    assert "dynamic space" in found.where
 
 
 def test_two_words_that_differ() -> None:
-    assert [found.held[-1] for found in _of_heaps(heap(), heap(value=43, first=9))] == ["symbol COUNT", "cons"]
+    assert [found.held[-1] for found in heap_differences(heap(), heap(value=43, first=9))] == ["symbol COUNT", "cons"]

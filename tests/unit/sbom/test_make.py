@@ -14,7 +14,8 @@ from monolisp.cli import main
 from monolisp.errors import ForgedProvenance, NoProvenance, OutputIsInput, SbomExtraMissing
 from monolisp.options.finished import SBOM_FORMATS
 from monolisp.provenance.record import Library, Sbcl
-from monolisp.sbom.make import COMPRESSION, Format, compression_in, facts_of, sbom_of, write_beside, write_sbom
+from monolisp.publish import write_beside
+from monolisp.sbom.make import COMPRESSION, Format, compression_in, facts_of, sbom_of, write_sbom
 from monolisp.store import sha256_file
 from monolisp.target import find_target
 from monolisp.toolchain.compression import zstd_pin
@@ -62,7 +63,7 @@ def test_files_that_are_not_what_they_say(tmp_path: Path) -> None:
 def test_the_executable_is_not_written_over(tmp_path: Path) -> None:
     path = executable(tmp_path / "app")
     with pytest.raises(OutputIsInput):
-        write_beside(b"", path, path)
+        write_beside(b"", path, "sbom", path)
 
 
 @pytest.mark.parametrize("form", Format)

@@ -86,3 +86,15 @@ def test_there_and_back(entries: dict[bytes, str]) -> None:
     text = checksums_text(entries)
     assert parse_checksums(text, FILE) == entries
     assert checksums_text(parse_checksums(text, FILE)) == text
+
+
+def test_as_sha256sum_writes_it() -> None:
+    """Lines that GNU coreutils 9.1 printed for files of these names and contents."""
+    sums = {
+        b"b c": "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865",
+        b"a\\\nd": "53c234e5e8472b6ac51c1ae1cab3fe06fad053beb8ebfd8977b010655bfdd3c3",
+    }
+    assert checksums_text(sums) == (
+        b"\\53c234e5e8472b6ac51c1ae1cab3fe06fad053beb8ebfd8977b010655bfdd3c3  a\\\\\\nd\n"
+        b"4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865  b c\n"
+    )
