@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -267,6 +267,21 @@ def local_trees(here: Path, home: Path, quicklisp: str | None) -> list[Path]:
     for root in (here / ".qlot", here / "quicklisp", user):
         trees += [root / "local-projects", *installed_by_quicklisp(root)]
     return [tree for tree in dict.fromkeys(trees) if tree.is_dir()]
+
+
+def usual_trees(environ: Mapping[str, str], here: Path) -> list[Path]:
+    """Where ASDF, Quicklisp, qlot, ocicl and CLPM keep systems, and the directory one is in.
+
+    Source: ASDF manual, "Controlling where ASDF searches for systems".
+    """
+    home = Path(environ.get("HOME") or "/")
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
+    entries = [entry for entry in environ.get("CL_SOURCE_REGISTRY", "").split(":") if entry.startswith("/")]
+    shared = [Path(root, "common-lisp") for root in ("/usr/local/share", "/usr/share")]
+    trees = [here, *map(Path, entries), *local_trees(here, home, None)]
+    trees += [home / "common-lisp", home / ".sbcl/systems", data / "common-lisp/source"]
+    trees += [root / part for root in shared for part in ("source", "systems")]
+    return [tree for tree in dict.fromkeys(trees) if tree.is_dir() and tree != Path("/")]
 
 
 def installed_by_quicklisp(root: Path) -> list[Path]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from monolisp.archive.places import files_below
 from monolisp.lisp.job import output_translations, sexp
 from monolisp.lisp.session import asked, fasl_area, headers_digest
-from monolisp.project import local_trees
 from monolisp.provenance.gather import tree_hash
 from monolisp.provenance.record import System
 from monolisp.toolchain.machine import Machine
@@ -34,21 +33,6 @@ class Definition:
 def primary(name: str) -> str:
     """The system whose name a definition's file has. Source: ASDF manual, "The defsystem grammar", system names."""
     return name.partition("/")[0]
-
-
-def usual_trees(environ: Mapping[str, str], here: Path) -> list[Path]:
-    """Where ASDF, Quicklisp, qlot, ocicl and CLPM keep systems, and the directory one is in.
-
-    Source: ASDF manual, "Controlling where ASDF searches for systems".
-    """
-    home = Path(environ.get("HOME") or "/")
-    data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
-    entries = [entry for entry in environ.get("CL_SOURCE_REGISTRY", "").split(":") if entry.startswith("/")]
-    shared = [Path(root, "common-lisp") for root in ("/usr/local/share", "/usr/share")]
-    trees = [here, *map(Path, entries), *local_trees(here, home, None)]
-    trees += [home / "common-lisp", home / ".sbcl/systems", data / "common-lisp/source"]
-    trees += [root / part for root in shared for part in ("source", "systems")]
-    return [tree for tree in dict.fromkeys(trees) if tree.is_dir() and tree != Path("/")]
 
 
 def candidates(systems: Sequence[System], trees: Iterable[Path]) -> dict[str, list[Path]]:

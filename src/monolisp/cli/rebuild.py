@@ -81,7 +81,7 @@ def _search(options: argparse.Namespace) -> Search:
     """Where the user's sources are: --source-dir, the directory one is in, and where Lisp systems usually are."""
     from monolisp.archive.places import Places
     from monolisp.archive.rebuild import Search
-    from monolisp.archive.systems import usual_trees
+    from monolisp.project import usual_trees
 
     here = Path.cwd()
     folders = tuple(Path(folder).absolute() for folder in options.source_dirs or ())

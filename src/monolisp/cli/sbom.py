@@ -21,15 +21,15 @@ def run_sbom(options: argparse.Namespace) -> int:
 
 def run_licenses(options: argparse.Namespace) -> int:
     from monolisp.errors import LicenceTextsMissing
+    from monolisp.project import usual_trees
     from monolisp.sbom.make import extra
-    from monolisp.sbom.systems import usual_places
 
     path = Path(options.file)
     directories = tuple(Path(name).absolute() for name in options.source_dirs or ())
     progress = given.progress()
     try:
         machine = given.machine(options, progress)
-        usual = usual_places(Path.home(), os.environ)
+        usual = usual_trees(os.environ, Path.cwd())
         notices = extra("notices").notices_of(path, machine, directories, usual)
     finally:
         progress.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,21 +28,6 @@ class Found:
 
     definition: Path
     same: bool
-
-
-def usual_places(home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where systems lie on most machines. Source: ASDF's manual, "Configuring ASDF to find your systems"; Debian's
-    Common Lisp policy; Quicklisp, Ultralisp."""
-    data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
-    lisp = home / "quicklisp"
-    shared = [Path(root, "common-lisp/source") for root in ("/usr/share", "/usr/local/share")]
-    return (
-        home / "common-lisp",
-        data / "common-lisp/source",
-        *shared,
-        lisp / "local-projects",
-        *sorted(lisp.glob("dists/*/software")),
-    )
 
 
 def find_system(system: System, store: Store, named: Sequence[Path], usual: Sequence[Path]) -> Found | None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from monolisp.archive.systems import Definition, candidates, primary, registry_form, usual_trees
+from monolisp.archive.systems import Definition, candidates, primary, registry_form
 from monolisp.archive.trees import bundled_trees
+from monolisp.project import usual_trees
 from monolisp.provenance.record import System
 
 FILES = {

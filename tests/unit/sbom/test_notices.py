@@ -27,7 +27,7 @@ from monolisp.sbom.licences import licence_of
 from monolisp.sbom.noted import note_systems
 from monolisp.sbom.notices import Notices, notices_of
 from monolisp.sbom.origins import pin_of
-from monolisp.sbom.systems import Found, find_system, texts_of_system, usual_places
+from monolisp.sbom.systems import Found, find_system, texts_of_system
 from monolisp.sbom.texts import IN_COMMENTS, is_licence, texts_in_archive, texts_in_directory, texts_in_package
 from monolisp.sources.pin import LocalPlace, UpstreamPlace
 from monolisp.store import Store, sha256_file
@@ -221,11 +221,6 @@ class TestSystems:
     def test_a_name_is_no_pattern(self, tmp_path: Path, store: Store) -> None:
         system_at(tmp_path / "a")
         assert find_system(System("*"), store, (tmp_path,), (tmp_path,)) is None
-
-    def test_usual_places(self, tmp_path: Path) -> None:
-        (tmp_path / "quicklisp/dists/quicklisp/software").mkdir(parents=True)
-        found = usual_places(tmp_path, {"XDG_DATA_HOME": "/data"})
-        assert {Path("/data/common-lisp/source"), tmp_path / "quicklisp/dists/quicklisp/software"} <= set(found)
 
 
 class TestOrigins:
