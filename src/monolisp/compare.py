@@ -73,8 +73,9 @@ def _sections(path: Path) -> dict[str, str]:
     return found
 
 
-def differences(one: Path, other: Path, shape: Shape) -> list[Difference]:
-    """What is not the same in two executables of the SBCL that `shape` tells of: sections, and objects of the core.
+def differences(one: Path, other: Path, shape: Shape, most: int = _MOST) -> list[Difference]:
+    """What is not the same in two executables of the SBCL that `shape` tells of: sections, and objects of the core, of
+    each space at `most` so many.
 
     Raises BadElf, BadCore, and what inspect() raises.
     """
@@ -83,7 +84,7 @@ def differences(one: Path, other: Path, shape: Shape) -> list[Difference]:
     known = {f"section {SECTION}", *([f"section {NOTE}"] if told[0] == told[1] else [])}
     sections = [found for found in section_differences(one, other) if found.what not in known]
     with mapped(one) as first, mapped(other) as second:
-        return [*sections, *heap_differences(_heap(first, one, shape), _heap(second, other, shape))]
+        return [*sections, *heap_differences(_heap(first, one, shape), _heap(second, other, shape), most)]
 
 
 def _heap(view: memoryview, path: Path, shape: Shape) -> Heap:
@@ -91,7 +92,7 @@ def _heap(view: memoryview, path: Path, shape: Shape) -> Heap:
     return Heap(Memory(core.spaces(), core.view, core.path), shape)
 
 
-def heap_differences(one: Heap, other: Heap) -> list[Difference]:
+def heap_differences(one: Heap, other: Heap, most: int = _MOST) -> list[Difference]:
     """Space by space, object by object; in which order the same objects lie only where nothing else differs."""
     found: list[Difference] = []
     orders: list[Difference] = []
@@ -100,7 +101,7 @@ def heap_differences(one: Heap, other: Heap) -> list[Difference]:
         if there is None:
             found.append(Difference(_space(here), f"{here.space.size} bytes", NONE))
         elif here.content != there.content or here.space.start != there.space.start:
-            of_space = [*_of_parts(one, here, other, there)]
+            of_space = [*_of_parts(one, here, other, there, most)]
             found += [item for item in of_space if item.after != _ORDER]
             orders += [item for item in of_space if item.after == _ORDER]
     return found or orders
@@ -110,7 +111,7 @@ def _space(part: Part) -> str:
     return f"section {SECTION}, {_SPACES.get(part.space.kind, 'another')} space"
 
 
-def _of_parts(one: Heap, here: Part, other: Heap, there: Part) -> Iterator[Difference]:
+def _of_parts(one: Heap, here: Part, other: Heap, there: Part, most: int) -> Iterator[Difference]:
     where = _space(here)
     counts = [*_counts(where, one, here, other, there)]
     yield from counts
@@ -124,7 +125,7 @@ def _of_parts(one: Heap, here: Part, other: Heap, there: Part) -> Iterator[Diffe
         if one.points_alike(address, other, beside):
             moved = moved or start  # Most likely the same thing, elsewhere since something else differs.
             continue
-        if len(seen) == _MOST:
+        if len(seen) == most:
             yield Difference(where, "and more", "and more")
             return
         seen.add(start)

@@ -20,7 +20,7 @@ from monolisp.compare import Difference, section_differences
 from monolisp.errors import NoSuchRecipe
 from monolisp.libraries.recipe import Cookbook
 from monolisp.libraries.wishes import RECIPES
-from monolisp.lisp.session import fasl_area, headers_digest
+from monolisp.lisp.session import project_fasls
 from monolisp.project import Project
 from monolisp.provenance.gather import maker, recipe_hash
 from monolisp.provenance.note import inspect, intact
@@ -147,7 +147,7 @@ def _forgotten_fasls(machine: Machine, toolchain: Toolchain, project: Project, r
     try:
         yield
     finally:
-        area = fasl_area(machine.store, toolchain, headers_digest(project.recipes, project.include))
+        area = project_fasls(project, toolchain, machine.store)
         remove_tree(area / str(root).lstrip("/"))
 
 

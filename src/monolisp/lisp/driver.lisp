@@ -165,7 +165,7 @@
                       (recorded-name (asdf "COMPONENT-PATHNAME" component)
                                      ;; A system that a form defines is in no file.
                                      (or (asdf "SYSTEM-SOURCE-DIRECTORY" system) *default-pathname-defaults*)
-                                     (concatenate 'string name "/"))))
+                                     (prefix-of system))))
                (tell "file" :file *file* :system name)
                (call-next-method))))))
 

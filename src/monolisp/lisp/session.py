@@ -138,7 +138,7 @@ def epoch_of(environ: Mapping[str, str]) -> int:
 
 def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
     """The environment of a build: where systems are found, where compiled files and the core go, our C compiler."""
-    fasls = fasl_area(machine.store, toolchain, headers_digest(project.recipes, project.include))
+    fasls = project_fasls(project, toolchain, machine.store)
     registry = source_registry((*project.registries, ASDF), machine.environ.get("CL_SOURCE_REGISTRY", ""))
     return {
         **environment(toolchain, machine),
@@ -299,6 +299,13 @@ def headers_digest(recipes: Sequence[Path], include: Sequence[Path]) -> str:
     paths += [path for folder in include for path in sorted(folder.rglob("*")) if path.is_file()]
     texts = [path.read_bytes().decode("utf-8", "surrogateescape") for path in paths]
     return digest_of(["headers", texts, list(map(str, include))])
+
+
+def project_fasls(project: Project, toolchain: Toolchain, store: Store) -> Path:
+    """Where builds of `project` keep compiled files. The driver decides what is in them: what `monolisp sbcl` or
+    another monolisp compiled is not theirs."""
+    driver = digest_of([path.read_text(encoding="utf-8") for path in _DRIVER])
+    return fasl_area(store, toolchain, digest_of([headers_digest(project.recipes, project.include), driver]))
 
 
 def fasl_area(store: Store, toolchain: Toolchain, recipes: str) -> Path:

@@ -42,6 +42,12 @@
   (let ((name (enough-namestring file directory)))
     (concatenate 'string prefix (if (eql (position #\/ name) 0) (file-namestring file) name))))
 
+(defun prefix-of (system)
+  "What names of its files begin with. Systems of one definition may share files: they are named by what is before the
+slash, so that it does not matter for which of them a file was compiled."
+  (let ((name (asdf "COMPONENT-NAME" system)))
+    (concatenate 'string (subseq name 0 (position #\/ name)) "/")))
+
 (defun forget-places ()
   "An executable has its systems inside and may be anywhere: it does not look for them, and a file of a system is where
 the system's name says, as a relative path."
@@ -53,7 +59,7 @@ the system's name says, as a relative path."
 (defun forget-place (system)
   (let* ((definition (asdf "SYSTEM-SOURCE-FILE" system))
          (directory (if definition (directory-of definition) *default-pathname-defaults*))
-         (prefix (concatenate 'string (asdf "COMPONENT-NAME" system) "/")))
+         (prefix (prefix-of system)))
     (when definition (monolisp-seal:call-place (namestring directory) prefix))
     (labels ((place (file)
                (and file (sb-ext:parse-native-namestring (recorded-name file directory prefix))))

@@ -35,7 +35,7 @@
                       do (setf hash (sb-int::mix hash (part-hash element)))
                       finally (return hash)))
         (sb-kernel::layout (part-hash (sb-kernel::classoid-name (sb-kernel::layout-classoid form))))
-        (structure-object (part-hash (cons (type-of form) (slot-values form))))
+        (sb-kernel::key-info (part-hash (slot-values form)))
         (t (sxhash (type-of form))))))
 
 (defun slot-values (instance)
