@@ -157,14 +157,17 @@ address when it saves, another each time (src/runtime/stringspace.c, NUKE_FD_STR
       (setf (sb-kernel::%instance-ref stream (sb-kernel::dsd-index slot)) nil))))
 
 (defun survey ()
-  "Rename the places of definitions; the hashed instances of the program, and the tables that have such in their keys."
-  (let ((instances '()) (tables '()))
+  "Rename the places of definitions; the hashed instances of the program, the tables that have such in their keys,
+and the classes."
+  (let ((instances '()) (tables '()) (classes '()))
     (sb-vm::map-allocated-objects
      (lambda (object type size)
        (declare (ignore size))
        (cond ((= type sb-vm::instance-widetag)
               (rename-place object)
               (when (typep object 'sb-sys:fd-stream) (forget-buffers object))
+              (when (typep object 'sb-kernel::standard-classoid) (forget-old-layouts object))
+              (when (and (typep object 'class) (slot-boundp object 'sb-pcl::plist)) (push object classes))
               (when (hash-table-p object)
                 (forget-last-key object)
                 (if (keyed-by-hashed-p object) (push object tables) (forget-addresses object)))
@@ -172,12 +175,13 @@ address when it saves, another each time (src/runtime/stringspace.c, NUKE_FD_STR
              ((consp object) (rename-place object))))
      :dynamic)
     (setf *places* '())
-    (values (nreverse instances) tables)))
+    (values (nreverse instances) tables classes)))
 
 (defun seal-instances ()
-  (multiple-value-bind (instances tables) (survey)
+  (multiple-value-bind (instances tables classes) (survey)
     (hash-again instances)
-    (mapc #'fill-again tables)))
+    (mapc #'fill-again tables)
+    (mapc #'seal-constructors classes)))
 
 ;;; Tables beside them
 
@@ -186,15 +190,54 @@ address when it saves, another each time (src/runtime/stringspace.c, NUKE_FD_STR
   (loop for cell being the hash-values of sb-kernel::*xset-stable-hashes* using (hash-key member)
         do (setf (cdr cell) (ldb (byte 22 3) (content-hash member)))))
 
-(defun seal-single-types ()
-  "The types of one member each, weakly: without the marks of those that are gone."
-  (let* ((table sb-kernel::*eql-type-cache*)
-         (entries (loop for type being the hash-values of table using (hash-key key)
-                        collect (list (content-hash key) key type))))
+;;; Weak tables, and weak pointers: without the marks of those that are gone
+
+(defun living (pointers)
+  (remove nil pointers :key #'sb-ext:weak-pointer-value))
+
+(defun forget-old-layouts (classoid)
+  (setf (sb-kernel::standard-classoid-old-layouts classoid)
+        (living (sb-kernel::standard-classoid-old-layouts classoid))))
+
+(defun fill-in-order (table)
+  "The same pairs in the order of what their keys say, and nothing of what else there was."
+  (let ((entries (loop for value being the hash-values of table using (hash-key key)
+                       collect (list (content-hash key) key value))))
     (clrhash table)
-    (fill (sb-impl::hash-table-next-vector table) 0) ; CLRHASH leaves there what was
-    (loop for (nil key type) in (sort entries #'< :key #'first)
-          do (setf (gethash key table) type))))
+    ;; CLRHASH leaves there what was.
+    (fill (sb-impl::hash-table-next-vector table) 0)
+    (when (sb-impl::hash-table-hash-vector table)
+      (fill (sb-impl::hash-table-hash-vector table) 0 :start 1))
+    (loop for (nil key value) in (sort entries #'< :key #'first)
+          do (setf (gethash key table) value))))
+
+(defun constructor-hash (constructor)
+  (content-hash (list (sb-pcl::ctor-class-or-name constructor) (sb-pcl::ctor-type constructor)
+                      (sb-pcl::ctor-initargs constructor))))
+
+(defun seal-constructors (class)
+  "What a class knows of the functions that make instances of it."
+  (let ((pointers (sb-pcl::plist-value class 'sb-pcl::ctors)))
+    (when pointers
+      (setf (sb-pcl::plist-value class 'sb-pcl::ctors)
+            (mapcar #'sb-ext:make-weak-pointer
+                    (sort (mapcar #'sb-ext:weak-pointer-value (living pointers)) #'< :key #'constructor-hash))))))
+
+;;; The stack: what calls left there that returned long ago looks like references to the collector
+
+(defconstant +wiped-words+ 32768 "Saving goes nowhere near as deep.")
+
+#+stack-grows-downward-not-upward
+(defun wipe-stack ()
+  "Clear what is below this frame. It makes no call."
+  (declare (optimize speed (safety 0)))
+  (let ((top (sb-vm::current-sp)))
+    (loop for word of-type fixnum from 2 below +wiped-words+
+          do (setf (sb-sys:sap-ref-word top (- (* word sb-vm:n-word-bytes))) 0))))
+
+#-stack-grows-downward-not-upward
+(defun wipe-stack ()
+  (sb-sys:scrub-control-stack))
 
 ;;; Counters
 
@@ -220,6 +263,7 @@ room that one gets."
 (defun expect-the-end (stream-deinit)
   "The last thing of DEINIT; what comes after it makes types, too."
   (funcall stream-deinit)
+  (wipe-stack)
   (sb-int::unencapsulate 'sb-impl::stream-deinit 'monolisp-seal)
   (sb-int::unencapsulate 'sb-vm::immobile-code-dealloc-1 'monolisp-seal)
   (sb-int::encapsulate 'sb-kernel::unsafe-clear-roots 'monolisp-seal #'seal))
@@ -232,12 +276,13 @@ room that one gets."
     (draw-types-again)
     (sb-int::unencapsulate 'sb-pcl::allocate-standard-funcallable-instance 'monolisp-seal)
     (forget-state)
-    (sb-sys::scrub-control-stack)
+    (wipe-stack)
     ;; Not GC: neither finalizers nor hooks of the program's may run any more.
     (sb-kernel::sub-gc sb-vm::+pseudo-static-generation+)
     (seal-instances)
     (seal-members)
-    (seal-single-types)
+    (fill-in-order sb-kernel::*eql-type-cache*)
+    (fill-in-order sb-pcl::*all-ctors*)
     (seal-types)
     (sb-impl::drop-all-hash-caches)
     (reset-counters))

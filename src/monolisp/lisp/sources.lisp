@@ -16,7 +16,7 @@
   "Tell the source files of every system that was loaded: those whose compiled files were still good were not read."
   (when (find-package "ASDF")
     (dolist (name (asdf "ALREADY-LOADED-SYSTEMS"))
-      (let* ((system (asdf "FIND-SYSTEM" name nil))
+      (let* ((system (asdf "REGISTERED-SYSTEM" name))
              (definition (and system (asdf "SYSTEM-SOURCE-FILE" system))))
         (when definition
           (tell "sources" :system name

@@ -3,7 +3,7 @@
 
 (defpackage #:monolisp-seal
   (:use #:common-lisp)
-  (:export #:call-place))
+  (:export #:call-place #:wipe-stack))
 
 (in-package #:monolisp-seal)
 
