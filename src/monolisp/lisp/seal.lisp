@@ -156,6 +156,12 @@ address when it saves, another each time (src/runtime/stringspace.c, NUKE_FD_STR
                (typep (sb-kernel::%instance-ref stream (sb-kernel::dsd-index slot)) 'sb-impl::buffer))
       (setf (sb-kernel::%instance-ref stream (sb-kernel::dsd-index slot)) nil))))
 
+(defun whole-class-p (object)
+  "Whether OBJECT is a class, and not the prototype of one, which has nothing in its slots."
+  ;; A call of SLOT-BOUNDP that is compiled makes a generic function.
+  (declare (notinline slot-boundp))
+  (and (typep object 'class) (slot-boundp object 'sb-pcl::plist)))
+
 (defun survey ()
   "Rename the places of definitions; the hashed instances of the program, the tables that have such in their keys,
 and the classes."
@@ -167,7 +173,7 @@ and the classes."
               (rename-place object)
               (when (typep object 'sb-sys:fd-stream) (forget-buffers object))
               (when (typep object 'sb-kernel::standard-classoid) (forget-old-layouts object))
-              (when (and (typep object 'class) (slot-boundp object 'sb-pcl::plist)) (push object classes))
+              (when (whole-class-p object) (push object classes))
               (when (hash-table-p object)
                 (forget-last-key object)
                 (if (keyed-by-hashed-p object) (push object tables) (forget-addresses object)))
