@@ -158,11 +158,11 @@ class TestCheck:
 # What differs from one build to the next, ten times: the directory always does.
 CONDITIONS: list[dict[str, str]] = [
     {},
-    {"USER": "someone", "LOGNAME": "someone"},
+    {"USER": "someone", "LOGNAME": "someone", "HOME": "/"},
     {"TZ": "Asia/Tokyo"},
     {"LC_ALL": "tr_TR.UTF-8"},
     {f"VARIABLE_{number}": "x" * number for number in range(300)},
-    {"HOSTNAME": "another", "PWD": "/"},
+    {"HOSTNAME": "another", "PWD": "/", "TMPDIR": "/var/tmp"},
     {"cold": "yes"},
     {"cores": "1"},
     {"cold": "yes", "TZ": "America/Caracas", "USER": "x"},
