@@ -18,7 +18,6 @@
 
 extern void gc_and_save(char *file, int format, bool purify, int options, bool compressed, int level, int application);
 enum { CORE, EXECUTABLE };
-extern int monolisp_filler; /* seal.c's */
 
 /* Every name that was looked up, once each, in order; `places` finds them by a hash. Most were for the linkage table,
    where they need no name. */
@@ -129,12 +128,12 @@ static void report(int file)
     free(lines);
 }
 
-/* A build saves its core by a name that is the same everywhere, so that the core holds nothing of the place; it only
-   tells what seal.c has to know. Where the core is to be is in the environment. */
+/* A build saves its core by a name that is the same everywhere, so that the core holds nothing of the place. Where the
+   core is to be is in the environment. */
 static char *place_of_core(char *file)
 {
     char *place = getenv("MONOLISP_CORE");
-    return sscanf(file, "monolisp-%d.core", &monolisp_filler) == 1 && place != NULL ? place : file;
+    return strcmp(file, "monolisp.core") == 0 && place != NULL ? place : file;
 }
 
 void monolisp_gc_and_save(

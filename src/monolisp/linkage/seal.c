@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include "filler.h" /* SBCL's: FILLER_WIDETAG, the lowest octet of the first word of such a space */
 
 /* SBCL's: how many words an object has, by the lowest octet of its first word; a cons has none. */
 extern intptr_t (*sizetab[256])(uintptr_t *object);
@@ -14,17 +15,13 @@ extern uintptr_t walk_generation(
 
 enum { EVERY_GENERATION = -1, CONS_WORDS = 2 };
 
-/* The lowest octet of the first word of such a space; the name that a build saves its core by says it (dump.c). Without
-   it nothing is done. */
-int monolisp_filler;
-
 static uintptr_t clear_between(uintptr_t *begin, uintptr_t *end, void *rest)
 {
     (void)rest;
     for (uintptr_t *at = begin; at < end;) {
         uint8_t tag = (uint8_t)*at;
         intptr_t words = sizetab[tag] != NULL ? sizetab[tag](at) : CONS_WORDS;
-        if (tag == monolisp_filler)
+        if (tag == FILLER_WIDETAG)
             memset(at + 1, 0, (size_t)(words - 1) * sizeof *at);
         at += words;
     }
@@ -33,6 +30,5 @@ static uintptr_t clear_between(uintptr_t *begin, uintptr_t *end, void *rest)
 
 void os_unlink_runtime(void)
 {
-    if (monolisp_filler != 0)
-        walk_generation(clear_between, EVERY_GENERATION, NULL);
+    walk_generation(clear_between, EVERY_GENERATION, NULL);
 }

@@ -301,8 +301,7 @@ runtime that we run on."
       (delete-package "MONOLISP-NAMES")
       (delete-package "MONOLISP-SEAL")
       (monolisp-seal:wipe-stack)
-      (sb-ext:save-lisp-and-die (format nil "monolisp-~d.core" sb-vm:filler-widetag)
-                                :toplevel #'monolisp:start :executable (and code t)))))
+      (sb-ext:save-lisp-and-die "monolisp.core" :toplevel #'monolisp:start :executable (and code t)))))
 
 ;;; The job
 

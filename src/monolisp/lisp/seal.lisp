@@ -12,21 +12,10 @@
 
 (defvar *made* 0 "How many generic functions and their like were made.")
 
-(defmacro executable-p ()
-  "Whether such objects begin with code, with the hash in the upper half of their fourth word; else it is a slot."
-  (and (member :executable-funinstances sb-impl::+internal-features+) t))
-
 (defun counted (function &rest arguments)
   "The generic function that FUNCTION makes, with a hash by how many came before it."
-  (let ((made (apply function arguments))
-        (hash (sb-int::murmur-hash-word/fixnum (incf *made*))))
-    (if (executable-p)
-        (sb-sys::with-pinned-objects (made)
-          (setf (sb-sys::sap-ref-32 (sb-sys::int-sap (sb-kernel::get-lisp-obj-address made))
-                                    (- (+ (* 3 sb-vm::n-word-bytes) 4) sb-vm::fun-pointer-lowtag))
-                (ldb (byte 32 0) hash)))
-        (setf (sb-kernel::%funcallable-instance-info made (index-of 'sb-pcl::standard-funcallable-instance "HASH-CODE"))
-              hash))
+  (let ((made (apply function arguments)))
+    (set-drawn-hash made (sb-int::murmur-hash-word/fixnum (incf *made*)))
     made))
 
 (defun forget-state ()
@@ -228,22 +217,6 @@ and the classes."
       (setf (sb-pcl::plist-value class 'sb-pcl::ctors)
             (mapcar #'sb-ext:make-weak-pointer
                     (sort (mapcar #'sb-ext:weak-pointer-value (living pointers)) #'< :key #'constructor-hash))))))
-
-;;; The stack: what calls left there that returned long ago looks like references to the collector
-
-(defconstant +wiped-words+ 32768 "Saving goes nowhere near as deep.")
-
-#+stack-grows-downward-not-upward
-(defun wipe-stack ()
-  "Clear what is below this frame. It makes no call."
-  (declare (optimize speed (safety 0)))
-  (let ((top (sb-vm::current-sp)))
-    (loop for word of-type fixnum from 2 below +wiped-words+
-          do (setf (sb-sys:sap-ref-word top (- (* word sb-vm:n-word-bytes))) 0))))
-
-#-stack-grows-downward-not-upward
-(defun wipe-stack ()
-  (sb-sys:scrub-control-stack))
 
 ;;; Counters
 

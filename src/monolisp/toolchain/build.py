@@ -30,7 +30,7 @@ from monolisp.toolchain.host import HostLisp
 from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
 from monolisp.toolchain.version import SbclVersion, build_id
-from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
+from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library, copy_archive
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
@@ -52,6 +52,12 @@ STAGES: Needs = {
     "contribs": ("warm load",),
     "install": ("contribs",),
 }
+_LISP = Path(__file__).parents[1] / "lisp"
+# What SBCL's own Lisp loads: while it is made (the first loads the others), and while it compiles its contribs.
+WARM = ("warm.lisp", "symbols.lisp", "types.lisp", "places.lisp", "seal.lisp")
+NOWHERE = "nowhere.lisp"
+# Enough for the collector to wait (warm.lisp); 32-bit SBCLs are not sealed.
+_ROOM = {64: "--dynamic-space-size 2GB", 32: ""}
 # A C compiler of programs that do nothing.
 SAYS_NO = "cc-that-says-no"
 
@@ -118,7 +124,7 @@ def build(shop: Workshop, archive: Path, zstd: Path, into: Path, progress: Progr
         "headers": lambda: headers(shop),
         "compile": lambda: shop.run("compile", ["sh", "make-host-2.sh"]),
         "runtime": lambda: runtime(shop, libc[0], compression[0], into),
-        "warm load": lambda: shop.run("warm load", ["sh", "make-target-2.sh"]),
+        "warm load": lambda: warm_load(shop),
         "contribs": lambda: contribs(shop),
         "install": lambda: install(shop, into),
     }
@@ -175,7 +181,7 @@ def runtime(shop: Workshop, libc: CLibrary, zstd: tuple[Path, Path], into: Path)
     (into / "lib").mkdir(parents=True)
     shutil.copyfile(libc.start, into / "lib" / "crt1.o")
     for archive in libc.archives:
-        shutil.copyfile(archive, into / "lib" / archive.name)
+        copy_archive(shop.zig, archive, into / "lib" / archive.name, shop.work / archive.stem, shop.runner)
     shutil.copyfile(zstd[0], into / "lib" / ARCHIVE)
     archives = [into / "lib" / archive.name for archive in libc.archives]
     names = index(directory / "sbcl.o", archives)
@@ -228,6 +234,9 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     for name in (*BUILD_RUNTIME, "tables.h", "clerk.h"):
         (folder / name).write_text(c_source(name), encoding="utf-8")
     (folder / "tables.c").write_text(everything_table(names), encoding="utf-8")
+    headers = (path.read_text(encoding="utf-8") for path in (shop.tree / "src" / "runtime" / "genesis").glob("*.h"))
+    filler = [line for text in headers for line in text.splitlines() if line.startswith("#define FILLER_WIDETAG")]
+    (folder / "filler.h").write_text("\n".join(filler[:1]) + "\n", encoding="utf-8")
     objects = []
     for name in (*BUILD_RUNTIME, "tables.c"):
         objects.append(folder / name.replace(".c", ".o"))
@@ -235,8 +244,21 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     return objects
 
 
+def warm_load(shop: Workshop) -> None:
+    """What SBCL draws by lot while it is loaded, and counts, is made the same each time: see warm.lisp."""
+    for name in WARM:
+        shutil.copyfile(_LISP / name, shop.tree / name)
+    options = f"{_ROOM[shop.target.bits]} --load {WARM[0]}"
+    shop.run("warm load", ["sh", "make-target-2.sh"], SBCL_MAKE_TARGET_2_OPTIONS=options)
+
+
 def contribs(shop: Workshop) -> None:
-    shop.run("contribs", ["sh", "make-target-contrib.sh"])
+    """What is compiled says nothing of where that was: each Lisp of the script loads nowhere.lisp first."""
+    script, quiet = shop.tree / "make-target-contrib.sh", "--no-sysinit --no-userinit"
+    shutil.copyfile(_LISP / NOWHERE, shop.tree / NOWHERE)
+    text = script.read_text(encoding="utf-8").replace(quiet, f"{quiet} --load ../../{NOWHERE}")
+    script.write_text(text, encoding="utf-8")
+    shop.run("contribs", ["sh", script.name])
 
 
 def install(shop: Workshop, into: Path) -> None:

@@ -27,6 +27,13 @@ _GENERATORS = (
     "toolchain/build.py",
     "toolchain/compression.py",
     "toolchain/runtime.py",
+    "toolchain/zig.py",
+    "lisp/warm.lisp",
+    "lisp/symbols.lisp",
+    "lisp/types.lisp",
+    "lisp/places.lisp",
+    "lisp/seal.lisp",
+    "lisp/nowhere.lisp",
     "linkage/table.py",
     "linkage/names.py",
 )

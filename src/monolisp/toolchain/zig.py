@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from monolisp.elf.reader import mapped
 from monolisp.errors import StageFailed, ToolMissing, WrongZig
+from monolisp.linkage.archive import members
 from monolisp.process import Command, Runner
 from monolisp.store import Store
 from monolisp.target import Target
@@ -107,3 +109,17 @@ def c_library(zig: Zig, target: Target, work: Path, runner: Runner) -> CLibrary:
     if done.returncode != 0 or not start or not archives:
         raise StageFailed(stage="C library", reason="zig did not say what it links", tail=done.text[-2000:], log="-")
     return CLibrary(start[-1], archives)
+
+
+def copy_archive(zig: Zig, archive: Path, output: Path, work: Path, runner: Runner) -> None:
+    """Make `output` of the members of `archive` in their order, under their names alone: zig's say where its cache is.
+    `work` is a new directory for them. Raises BadElf."""
+    files: list[Path] = []
+    with mapped(archive) as view:
+        for number, member in enumerate(members(view, str(archive))):
+            files.append(work / str(number) / Path(member.name).name)
+            files[-1].parent.mkdir(parents=True)
+            files[-1].write_bytes(member.data)
+    done = runner(Command([zig.program, "ar", "qcsD", output, *files], zig.env))
+    if done.returncode != 0:
+        raise StageFailed(stage="C library", reason="zig's ar failed", tail=done.text[-2000:], log="-")
