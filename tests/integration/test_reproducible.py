@@ -202,7 +202,7 @@ def test_a_toolchain_that_is_built_elsewhere(toolchain: Path, monolisp: Monolisp
     assert other.name == toolchain.name
     here, there = contents(toolchain), contents(other)
     assert here.keys() == there.keys()
-    # SBCL's core waits for the types that are there while it compiles itself (docs/architecture.md); .manifest has its hash.
+    # Of SBCL's core docs/architecture.md says why; .manifest has its hash.
     assert {name for name in here if here[name] != there[name]} <= {"sbcl.core", ".manifest"}
 
 
