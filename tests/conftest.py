@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -16,6 +17,13 @@ UNIT = Path(__file__).parent / "unit"
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "of the slow tests only the Nth of M parts: the gate takes turns through them"
     parser.addoption("--turn", metavar="N/M", help=text)
+
+
+def pytest_configure() -> None:
+    """A shell starts what it runs in the background with Ctrl-C ignored, and programs hand that down; tests do not."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
