@@ -56,8 +56,8 @@ _LISP = Path(__file__).parents[1] / "lisp"
 # What SBCL's own Lisp loads: while it is made (the first loads the others), and while it compiles its contribs.
 WARM = ("warm.lisp", "symbols.lisp", "types.lisp", "places.lisp", "seal.lisp")
 NOWHERE = "nowhere.lisp"
-# Enough for the collector to wait (warm.lisp); 32-bit SBCLs are not sealed.
-_ROOM = {64: "--dynamic-space-size 2GB", 32: ""}
+# Processor → options of the Lisp that becomes SBCL's core: room enough for the collector to wait. Others are not tried.
+_WARMED = {"x86-64": f"--dynamic-space-size 2GB --load {WARM[0]}"}
 # A C compiler of programs that do nothing.
 SAYS_NO = "cc-that-says-no"
 
@@ -248,7 +248,7 @@ def warm_load(shop: Workshop) -> None:
     """What SBCL draws by lot while it is loaded, and counts, is made the same each time: see warm.lisp."""
     for name in WARM:
         shutil.copyfile(_LISP / name, shop.tree / name)
-    options = f"{_ROOM[shop.target.bits]} --load {WARM[0]}"
+    options = _WARMED.get(shop.target.sbcl_arch, "")
     shop.run("warm load", ["sh", "make-target-2.sh"], SBCL_MAKE_TARGET_2_OPTIONS=options)
 
 
