@@ -63,8 +63,7 @@ in which SBCL looks for the one like it."
 (defun finish ()
   "SBCL is about to save its core."
   (setf sb-ext:*save-hooks* (remove 'finish sb-ext:*save-hooks*))
-  (dolist (name '(sb-impl::%make-symbol sb-kernel::ctype-random compile-file sb-impl::interactive-eval
-                  sb-pcl::allocate-standard-funcallable-instance))
+  (dolist (name (cons 'sb-pcl::allocate-standard-funcallable-instance (mapcar #'car *drawing*)))
     (sb-int:unencapsulate name 'warm))
   (forget-directory)
   (mapc #'unintern *ours*)

@@ -27,6 +27,7 @@ from monolisp.stages import Needs, expected, run_stages
 from monolisp.target import Target
 from monolisp.toolchain.compression import ARCHIVE, build_zstd
 from monolisp.toolchain.host import HostLisp
+from monolisp.toolchain.ingredients import BUILD_RUNTIME, C_FILES, NOWHERE, WARM
 from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
 from monolisp.toolchain.version import SbclVersion, build_id
@@ -34,9 +35,7 @@ from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
 EPOCH = 1_700_000_000
-_PARTS = ("dl", "record", "desk", "clerk", "dump", "emutls", "quick", "seal", "vector", "math")
-BUILD_RUNTIME = tuple(f"{name}.c" for name in _PARTS)
-# Functions of SBCL's that those replace, where it has them.
+# Functions of SBCL's that our C files replace, where it has them.
 REPLACED = ("verify_heap", "compress_vector", "os_unlink_runtime")
 # "headers" is the first that links a program.
 STAGES: Needs = {
@@ -53,9 +52,6 @@ STAGES: Needs = {
     "install": ("contribs",),
 }
 _LISP = Path(__file__).parents[1] / "lisp"
-# What SBCL's own Lisp loads: while it is made (the first loads the others), and while it compiles its contribs.
-WARM = ("warm.lisp", "symbols.lisp", "types.lisp", "places.lisp", "seal.lisp")
-NOWHERE = "nowhere.lisp"
 # Processor → options of the Lisp that becomes SBCL's core: room enough for the collector to wait. Others are not tried.
 _WARMED = {"x86-64": f"--dynamic-space-size 2GB --load {WARM[0]}"}
 # A C compiler of programs that do nothing.
@@ -231,7 +227,7 @@ def build_runtime_objects(shop: Workshop, names: set[str]) -> list[Path]:
     """dl.c, record.c and the table of everything, compiled."""
     folder = shop.work / "dl"
     folder.mkdir()
-    for name in (*BUILD_RUNTIME, "tables.h", "clerk.h"):
+    for name in C_FILES:
         (folder / name).write_text(c_source(name), encoding="utf-8")
     (folder / "tables.c").write_text(everything_table(names), encoding="utf-8")
     headers = (path.read_text(encoding="utf-8") for path in (shop.tree / "src" / "runtime" / "genesis").glob("*.h"))

@@ -14,6 +14,7 @@ from monolisp.linkage.sources import c_source
 from monolisp.store import Entry, Store, digest_of, remove_tree
 from monolisp.target import Target, targets
 from monolisp.toolchain.compression import ARCHIVE, zstd_pin, zstd_text
+from monolisp.toolchain.ingredients import C_FILES, GENERATORS
 from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.version import Linking, find_version, normal, version_text
 from monolisp.toolchain.zig import pin, pin_text
@@ -22,34 +23,6 @@ KIND = "toolchains"
 # What `monolisp sbcl` starts (face/face.py); each says in face.json which toolchain it is of.
 FACES = ("faces", "face-cores")
 _MADE_WITH = ("programs", "drivers", "fasls", "images", "libraries", "compilers", "zig", *FACES)
-# Our own code that decides what a toolchain holds: another content is another toolchain.
-_GENERATORS = (
-    "toolchain/build.py",
-    "toolchain/compression.py",
-    "toolchain/runtime.py",
-    "toolchain/zig.py",
-    "lisp/warm.lisp",
-    "lisp/symbols.lisp",
-    "lisp/types.lisp",
-    "lisp/places.lisp",
-    "lisp/seal.lisp",
-    "lisp/nowhere.lisp",
-    "linkage/table.py",
-    "linkage/names.py",
-)
-_C_FILES = (
-    "dl.c",
-    "record.c",
-    "desk.c",
-    "clerk.c",
-    "clerk.h",
-    "dump.c",
-    "emutls.c",
-    "quick.c",
-    "vector.c",
-    "math.c",
-    "tables.h",
-)
 
 
 @dataclass(frozen=True)
@@ -96,8 +69,8 @@ class Toolchain:
 
 def toolchain_digest(version: str, target: Target) -> str:
     """The address of a toolchain: a hash over everything that goes into it. Raises NoSuchSbcl."""
-    ours = {name: (Path(__file__).parents[1] / name).read_text(encoding="utf-8") for name in _GENERATORS}
-    c_files = {name: c_source(name) for name in _C_FILES}
+    ours = {name: (Path(__file__).parents[1] / name).read_text(encoding="utf-8") for name in GENERATORS}
+    c_files = {name: c_source(name) for name in C_FILES}
     return digest_of(["toolchain", version_text(version), target.inputs, pin_text(), zstd_text(), ours, c_files])
 
 

@@ -113,7 +113,7 @@ def c_library(zig: Zig, target: Target, work: Path, runner: Runner) -> CLibrary:
 
 def copy_archive(zig: Zig, archive: Path, output: Path, work: Path, runner: Runner) -> None:
     """Make `output` of the members of `archive` in their order, under their names alone: zig's say where its cache is.
-    `work` is a new directory for them. Raises BadElf."""
+    `work` is a new directory for them. Raises BadElf, StageFailed."""
     files: list[Path] = []
     with mapped(archive) as view:
         for number, member in enumerate(members(view, str(archive))):
