@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from monolisp.compare import Difference, differences, shape_for
+from monolisp.compare import differences, shape_for
 from monolisp.process import run as runner
 from monolisp.progress import Silent
 from monolisp.store import Store, sha256_file
@@ -14,14 +14,12 @@ from monolisp.toolchain.machine import Machine
 from monolisp.toolchain.toolchain import find_toolchain
 from monolisp.toolchain.version import DEFAULT
 
-# A weak table of SBCL's, for CLOS: in one build of several the parts of its keys lie in another order.
-KNOWN = "symbol *ALL-CTORS*"
 # What libraries seed while they are loaded (cl-fad, Hunchentoot) is theirs.
 SEEDED = "RANDOM-STATE"
 
 
 def require_same(one: Path, other: Path) -> None:
-    """The same bytes, or no difference but the known ones."""
+    """The same bytes, or no difference but in random states."""
     if sha256_file(one) == sha256_file(other):
         return
     store = Store(Path(os.environ["MONOLISP_STORE"]))
@@ -29,9 +27,5 @@ def require_same(one: Path, other: Path) -> None:
     shape = shape_for(find_toolchain(DEFAULT, find_target(None), store)[0], machine)
     found = differences(one, other, shape, most=1000)
     assert found, "they differ, and nobody can say where"
-    strange = [str(item) for item in found if not _is_known(item)]
+    strange = [str(item) for item in found if SEEDED not in item.held]
     assert not strange, "\n".join(strange)
-
-
-def _is_known(item: Difference) -> bool:
-    return SEEDED in item.held or any(part.startswith(KNOWN) for part in item.held)

@@ -70,12 +70,16 @@
   (content-hash (cons (type-of object)
                       (if (typep object '(or structure-object standard-object condition)) (slot-values object) object))))
 
+(defun eql-types ()
+  (loop for type being the hash-values of sb-kernel::*eql-type-cache* collect type))
+
 (defun seal-types ()
   "Types are made of other types: until none changes any more."
-  (let ((all (mapcar (lambda (hashset) (cons hashset (members hashset))) (hashsets))))
+  (let ((all (mapcar (lambda (hashset) (cons hashset (members hashset))) (hashsets)))
+        (others (eql-types)))
     (loop repeat 20
           while (loop with changed = nil
-                      for (nil . members) in all
+                      for (nil . members) in (acons nil others all)
                       do (dolist (member members)
                            (when (number-again member) (setf changed t)))
                       finally (return changed)))
@@ -153,8 +157,8 @@ address when it saves, another each time (src/runtime/stringspace.c, NUKE_FD_STR
 
 (defun survey ()
   "Rename the places of definitions; the hashed instances of the program, the tables that have such in their keys,
-and the classes."
-  (let ((instances '()) (tables '()) (classes '()))
+the classes, and the weak tables."
+  (let ((instances '()) (tables '()) (classes '()) (weak '()))
     (sb-vm::map-allocated-objects
      (lambda (object type size)
        (declare (ignore size))
@@ -165,18 +169,22 @@ and the classes."
               (when (whole-class-p object) (push object classes))
               (when (hash-table-p object)
                 (forget-last-key object)
+                (when (sb-ext:hash-table-weakness object) (push object weak))
                 (if (keyed-by-hashed-p object) (push object tables) (forget-addresses object)))
               (when (and (hashed-p object) (drawn-p object)) (push object instances)))
              ((consp object) (rename-place object))))
      :dynamic)
     (setf *places* '())
-    (values (nreverse instances) tables classes)))
+    (values (nreverse instances) tables classes weak)))
 
 (defun seal-instances ()
-  (multiple-value-bind (instances tables classes) (survey)
+  (multiple-value-bind (instances tables classes weak) (survey)
     (hash-again instances)
     (mapc #'fill-again tables)
-    (mapc #'seal-constructors classes)))
+    (mapc #'seal-constructors classes)
+    (fill-in-order sb-kernel::*eql-type-cache*)
+    (fill-in-order sb-pcl::*all-ctors*)
+    (hold-living weak)))
 
 ;;; Tables beside them
 
@@ -206,6 +214,15 @@ and the classes."
     (loop for (nil key value) in (sort entries #'< :key #'first)
           do (setf (gethash key table) value))))
 
+(defvar *living* '() "What weak tables hold, for as long as the core is.")
+
+(defun hold-living (tables)
+  "What only weak tables hold, the collector comes upon by address, so it lies in another order in each core. What SBCL
+saves is never collected again, so to hold it here costs nothing but this list."
+  (setf *living* (loop for table in tables
+                       collect (loop for value being the hash-values of table using (hash-key key)
+                                     collect key collect value))))
+
 (defun constructor-hash (constructor)
   (content-hash (list (sb-pcl::ctor-class-or-name constructor) (sb-pcl::ctor-type constructor)
                       (sb-pcl::ctor-initargs constructor))))
@@ -221,6 +238,9 @@ and the classes."
 ;;; Counters
 
 (defun reset-counters ()
+  ;; Whether the finalizer's thread still came to run the hooks after a collection is a race.
+  (when (boundp 'sb-impl::*run-gc-hooks*)
+    (setf (symbol-value 'sb-impl::*run-gc-hooks*) 0))
   (setf sb-ext:*gc-run-time* 0
         sb-impl::*gc-real-time* 0
         sb-int::*n-bytes-freed-or-purified* 0))
@@ -260,8 +280,6 @@ room that one gets."
     (sb-kernel::sub-gc sb-vm::+pseudo-static-generation+)
     (seal-instances)
     (seal-members)
-    (fill-in-order sb-kernel::*eql-type-cache*)
-    (fill-in-order sb-pcl::*all-ctors*)
     (seal-types)
     (sb-impl::drop-all-hash-caches)
     (reset-counters))

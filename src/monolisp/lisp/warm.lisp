@@ -4,12 +4,15 @@
 ;;;; told to. In the end the core is sealed like those of programs. An SBCL that is not sealed (symbols.lisp) stays as it is.
 
 (defvar *ours* '() "The symbols of this file and of symbols.lisp.")
+(defvar *kept* '() "All types.")
 (defvar *draws* 0)
 (defvar *made* 0 "How many generic functions and their like were made.")
 
 (defparameter *drawing*
   '((sb-impl::%make-symbol . name-only) (sb-kernel::ctype-random . numbered) (load . watching)
-    (compile-file . compiled) (sb-impl::interactive-eval . evaluated))
+    (sb-int::hashset-insert-if-absent . kept) (sb-kernel::ctype-hashset-insert-if-absent . kept)
+    (sb-kernel::intern-ctype-set . kept) (compile-file . compiled) (sb-impl::interactive-eval . evaluated)
+    (gc . collected) (sb-vm::immobile-code-dealloc-1 . left))
   "Function of SBCL's → what is called instead.")
 
 (defun numbered (function)
@@ -34,11 +37,27 @@
   (multiple-value-prog1 (apply function arguments)
     (wipe-stack)))
 
+(defun kept (function &rest arguments)
+  "SBCL keeps, weakly, the first of several equal types, and compiles by the order of what is in it: the first one stays."
+  (let ((made (apply function arguments)))
+    (push made *kept*)
+    made))
+
 (defun compiled (function &rest arguments)
-  "The collector comes behind each file, since which types are there decides how the next one is compiled."
+  "The collector comes behind each file."
   (multiple-value-prog1 (apply function arguments)
     (wipe-stack)
     (sb-kernel::sub-gc 0)))
+
+(defun left (function scratchpad)
+  "As seal.lisp does."
+  (declare (ignore function scratchpad))
+  nil)
+
+(defun collected (function &rest arguments)
+  "SBCL drops the names that nothing needs; what once was on the stack needs none."
+  (wipe-stack)
+  (apply function arguments))
 
 (defun forget-directory ()
   "Where SBCL's sources would be: where Debian's package sbcl-source has them, not where this is built."
@@ -67,6 +86,8 @@ in which SBCL looks for the one like it."
     (sb-int:unencapsulate name 'warm))
   (forget-directory)
   (mapc #'unintern *ours*)
+  ;; Special variables are never collected.
+  (mapc #'makunbound '(*ours* *kept* *drawing*))
   (dolist (name '("symbols" "types" "places" "seal"))
     (load (concatenate 'string name ".lisp")))
   (forget-pathnames)
@@ -78,6 +99,7 @@ in which SBCL looks for the one like it."
     (when (eq (symbol-package symbol) *package*)
       (hash-by-name symbol)
       (push symbol *ours*)))
+  (setf *drawing* (remove-if-not #'fboundp *drawing* :key #'car))
   (dolist (entry *drawing*)
     (sb-int:encapsulate (car entry) 'warm (symbol-function (cdr entry))))
   (push 'finish sb-ext:*save-hooks*)

@@ -27,7 +27,7 @@ from monolisp.stages import Needs, expected, run_stages
 from monolisp.target import Target
 from monolisp.toolchain.compression import ARCHIVE, build_zstd
 from monolisp.toolchain.host import HostLisp
-from monolisp.toolchain.ingredients import BUILD_RUNTIME, C_FILES, NOWHERE, WARM
+from monolisp.toolchain.ingredients import BUILD_RUNTIME, C_FILES, DRAWING, NOWHERE, WARM
 from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
 from monolisp.toolchain.version import SbclVersion, build_id
@@ -54,6 +54,8 @@ STAGES: Needs = {
 _LISP = Path(__file__).parents[1] / "lisp"
 # Processor → options of the Lisp that becomes SBCL's core: room enough for the collector to wait. Others are not tried.
 _WARMED = {"x86-64": f"--dynamic-space-size 2GB --load {WARM[0]}"}
+# The core that compiles contribs.
+CONTRIBS_CORE = "output/contribs.core"
 # A C compiler of programs that do nothing.
 SAYS_NO = "cc-that-says-no"
 
@@ -249,11 +251,15 @@ def warm_load(shop: Workshop) -> None:
 
 
 def contribs(shop: Workshop) -> None:
-    """What is compiled says nothing of where that was: each Lisp of the script loads nowhere.lisp first."""
-    script, quiet = shop.tree / "make-target-contrib.sh", "--no-sysinit --no-userinit"
+    """By an SBCL that draws types as it does for programs (types.lisp); what is compiled says nothing of where that was
+    (nowhere.lisp)."""
+    script, quiet, core = shop.tree / "make-target-contrib.sh", "--no-sysinit --no-userinit", "output/sbcl.core"
     shutil.copyfile(_LISP / NOWHERE, shop.tree / NOWHERE)
     text = script.read_text(encoding="utf-8").replace(quiet, f"{quiet} --load ../../{NOWHERE}")
-    script.write_text(text, encoding="utf-8")
+    script.write_text(text.replace(core, CONTRIBS_CORE), encoding="utf-8")
+    lisp = ["src/runtime/sbcl", "--noinform", "--core", core, *quiet.split(), "--non-interactive"]
+    files = [word for name in DRAWING for word in ("--load", name)]
+    shop.run("contribs", [*lisp, *files, "--eval", f'(save-lisp-and-die "{CONTRIBS_CORE}")'])
     shop.run("contribs", ["sh", script.name])
 
 

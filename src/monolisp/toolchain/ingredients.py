@@ -7,7 +7,8 @@ _PARTS = ("dl", "record", "desk", "clerk", "dump", "emutls", "quick", "seal", "v
 BUILD_RUNTIME = tuple(f"{name}.c" for name in _PARTS)
 C_FILES = (*BUILD_RUNTIME, "tables.h", "clerk.h")
 # What SBCL's own Lisp loads: while it is made (the first loads the others), and while it compiles its contribs.
-WARM = ("warm.lisp", "symbols.lisp", "types.lisp", "places.lisp", "seal.lisp")
+DRAWING = ("symbols.lisp", "types.lisp")
+WARM = ("warm.lisp", *DRAWING, "places.lisp", "seal.lisp")
 NOWHERE = "nowhere.lisp"
 # Code that decides what is done with them.
 GENERATORS = (
