@@ -338,6 +338,11 @@ programs, not before they are saved. SBCL looks at this number at the end of a c
   (setf (sb-ext:bytes-consed-between-gcs) (floor (sb-ext:dynamic-space-size) 4))
   (sb-ext:gc))
 
+(defun end-pass (event)
+  "Another process loads the program anew: what has compiled files is not what has only loaded them."
+  (tell event)
+  (sb-ext:exit :abort t :code 0))
+
 (defun run (job-file)
   "Carry out the job in JOB-FILE: a property list, read with standard syntax."
   (let ((job (with-open-file (stream (sb-ext:parse-native-namestring job-file) :external-format :utf-8)
@@ -353,10 +358,8 @@ programs, not before they are saved. SBCL looks at this number at the end of a c
           *package* (find-package "COMMON-LISP-USER"))
     (dolist (feature (getf job :features))
       (pushnew (intern feature "KEYWORD") *features*))
-    (when (and (load-watched job) (not (getf job :again)))
-      ;; What has compiled files is not what has only loaded them: it counts, and keeps more.
-      (tell "compiled")
-      (sb-ext:exit :abort t :code 0))
+    (when (and (load-watched job) (eq (getf job :pass) :compile))
+      (end-pass "compiled"))
     (unwatch-asdf)
     (monolisp-seal:wipe-stack)
     (tell-sources)
@@ -376,7 +379,7 @@ compiled."
          (hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
                  (handler-bind ((sb-c:compiler-error #'note-compiler-error)
                                 (warning #'note-warning))
-                   (monolisp-watch:watch)
+                   (monolisp-watch:watch (and (eq (getf job :pass) :look) (lambda () (end-pass "compiles"))))
                    (load-program job)
                    (setf compiled (monolisp-watch:unwatch)))
                  sb-ext:*invoke-debugger-hook*)))

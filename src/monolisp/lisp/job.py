@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from monolisp.project import Project
@@ -15,6 +16,15 @@ class Symbol:
     """A Lisp symbol or keyword, written without quotes."""
 
     name: str
+
+
+class Pass(Enum):
+    """What a Lisp process does about files that have to be compiled: it ends before the first; it compiles them, and
+    ends without saving; or it compiles them, if any are left, and saves."""
+
+    LOOK = "look"
+    COMPILE = "compile"
+    SAVE = "save"
 
 
 Sexp = str | int | bool | Symbol | Path | None | Sequence["Sexp"]
@@ -35,9 +45,9 @@ def sexp(value: Sexp) -> str:
     return "(" + " ".join(map(sexp, value)) + ")"
 
 
-def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]], *, again: bool = False) -> str:
+def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]], turn: Pass = Pass.SAVE) -> str:
     """The job for `project`: save its core, behind a copy of the file `code` if there is one, with the files `embedded`
-    (name, path) inside. Unless it is done `again`, what had to compile files ends without saving."""
+    (name, path) inside, unless `turn` ends before."""
     fields: dict[str, Sexp] = {
         "files": list(project.files),
         "system": project.system,
@@ -46,7 +56,7 @@ def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, 
         "before": [[Symbol(":" + kind), text] for kind, text in project.before],
         "debugger": project.debugger,
         "code": code,
-        "again": again,
+        "pass": Symbol(f":{turn.value}"),
     }
     pairs = " ".join(f"{sexp(name)} . {sexp(path)}".join("()") for name, path in embedded)
     text = " ".join(f":{name} {sexp(value)}" for name, value in fields.items())

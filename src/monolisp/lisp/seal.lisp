@@ -214,14 +214,13 @@ the classes, and the weak tables."
     (loop for (nil key value) in (sort entries #'< :key #'first)
           do (setf (gethash key table) value))))
 
-(defvar *living* '() "What weak tables hold, for as long as the core is.")
-
 (defun hold-living (tables)
   "What only weak tables hold, the collector comes upon by address, so it lies in another order in each core. What SBCL
-saves is never collected again, so to hold it here costs nothing but this list."
-  (setf *living* (loop for table in tables
-                       collect (loop for value being the hash-values of table using (hash-key key)
-                                     collect key collect value))))
+saves is never collected again, so to hold it costs nothing but this list; a symbol of ours would be gone."
+  (setf (get 'sb-ext:save-lisp-and-die :living)
+        (loop for table in tables
+              collect (loop for value being the hash-values of table using (hash-key key)
+                            collect key collect value))))
 
 (defun constructor-hash (constructor)
   (content-hash (list (sb-pcl::ctor-class-or-name constructor) (sb-pcl::ctor-type constructor)

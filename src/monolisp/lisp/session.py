@@ -14,7 +14,7 @@ from monolisp.libraries.desk import Desk
 from monolisp.libraries.wishes import FIXES, RECIPES
 from monolisp.lisp.ear import Ear
 from monolisp.lisp.events import Event, death_of, failure_of
-from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
+from monolisp.lisp.job import Pass, job_text, output_translations, sexp, source_registry
 from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of, has_no_room
@@ -70,6 +70,9 @@ class Loaded:
         event = next((event for event in reversed(self.events) if event.name == name), None)
         return (event.text(field) or None) if event else None
 
+
+# How a Lisp process ended, and what it told.
+Ended = tuple[Finished, list[Event]]
 
 # The name that debuggers see is not the place where it is compiled.
 _COMPILE = """(load (or (with-compilation-unit (:source-namestring "monolisp/{0}") (compile-file "{0}"))
@@ -167,12 +170,12 @@ def load_program(
 
     Raises what events.failure_of names, LispDied, LispFileInterrupted, and what went wrong at the desk.
     """
-    events: list[Event] = []
     record = work / "record"
-    for again in (False, True):
-        done, events = _run(project, toolchain, machine, work, saved, desk, again, meanwhile)
-        if not any(event.name == "compiled" for event in events):
-            break
+    fasls = project_fasls(project, toolchain, machine.store)
+    lock = f"compiled-files-{fasls.parent.name}-{fasls.name}"
+    done, events = _in_turns(
+        lambda turn: _run(project, toolchain, machine, work, saved, desk, turn, meanwhile), machine.store, lock
+    )
     if desk.failure is not None:
         raise desk.failure
     _require_libraries(events, desk)
@@ -184,6 +187,21 @@ def load_program(
     return replace(found, files=frozenset(name for name in found.files if not name.startswith(ours)))
 
 
+def _in_turns(run: Callable[[Pass], Ended], store: Store, lock: str) -> Ended:
+    """The process that saved, or failed. One at a time compiles files into one area: ASDF deletes what another may be
+    about to load. What has compiled files keeps more than what has only loaded them, so it does not save."""
+    with store.lock_if_free(lock) as held:
+        ended = run(Pass.COMPILE if held else Pass.LOOK)
+    if _told(ended, "compiles"):
+        with store.lock(lock):
+            ended = run(Pass.COMPILE)
+    return run(Pass.SAVE) if _told(ended, "compiled") else ended
+
+
+def _told(ended: Ended, name: str) -> bool:
+    return any(event.name == name for event in ended[1])
+
+
 def _run(
     project: Project,
     toolchain: Toolchain,
@@ -191,12 +209,12 @@ def _run(
     work: Path,
     saved: Saved,
     desk: Desk,
-    again: bool,
+    turn: Pass,
     meanwhile: Callable[[], None],
-) -> tuple[Finished, list[Event]]:
+) -> Ended:
     """One Lisp process: how it ended, and what it told. What it reads is added to the file "record" in `work`."""
     job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
-    job.write_text(job_text(project, saved.code, embedded_files(project), again=again), encoding="utf-8")
+    job.write_text(job_text(project, saved.code, embedded_files(project), turn), encoding="utf-8")
     driver = compiled(_DRIVER, toolchain, machine)
     argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
     ear = Ear(machine.progress)

@@ -26,13 +26,16 @@
 (defvar *descriptor* nil "Where it is reported.")
 (defvar *compiled-files* nil "Where compiled files are kept: a namestring.")
 (defvar *compiled* nil "Whether any was made.")
+(defvar *refuse* nil "What is called instead of making one, or nothing.")
 
 (defun compiler ()
   "What COMPILE-FILE calls for each file that it makes; SBCL moved it between packages."
   (or (find-symbol "OPEN-FASL-OUTPUT" "SB-C") (find-symbol "OPEN-FASL-OUTPUT" "SB-FASL")))
 
-(defun watch ()
-  "Report what each call of DIRECTORY looks for: T and the type before it, E and the type after it."
+(defun watch (refuse)
+  "Report what each call of DIRECTORY looks for: T and the type before it, E and the type after it. REFUSE is called where
+a file would be compiled, if none may be."
+  (setf *refuse* refuse)
   (let ((descriptor (sb-ext:posix-getenv "MONOLISP_RECORD_FD")))
     (when descriptor
       (setf *descriptor* (parse-integer descriptor))
@@ -50,6 +53,7 @@
 (defun compiling (function file &rest options)
   (let ((name (and (pathnamep file) (sb-ext:native-namestring file))))
     (when (and name (eql (mismatch *compiled-files* name) (length *compiled-files*)))
+      (when *refuse* (funcall *refuse*))
       (setf *compiled* t)))
   (apply function file options))
 

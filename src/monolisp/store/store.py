@@ -192,23 +192,32 @@ class Store:
     def lock(self, name: str) -> Iterator[None]:
         """Held by one process at a time; the kernel frees it when its holder dies. Who has to wait for more than a
         moment is told for whom."""
+        with self.lock_if_free(name, _MOMENT) as held:
+            if not held:
+                owner = self.area("locks") / f"{name}.owner"
+                with suppress(OSError):
+                    self.tell(f"waiting for process {owner.read_text(encoding='utf-8')}, which makes {name}")
+                with self.lock_if_free(name, -1):
+                    yield
+            else:
+                yield
+
+    @contextmanager
+    def lock_if_free(self, name: str, seconds: float = 0) -> Iterator[bool]:
+        """The same lock, if it is to be had within so many seconds (-1: whenever it is), and whether it was."""
         from filelock import FileLock, Timeout
 
         locks = self.area("locks")
-        lock, owner = FileLock(locks / f"{name}.lock"), locks / f"{name}.owner"
+        lock = FileLock(locks / f"{name}.lock")
         try:
-            try:
-                lock.acquire(timeout=_MOMENT)
-            except Timeout:
-                with suppress(OSError):
-                    self.tell(f"waiting for process {owner.read_text(encoding='utf-8')}, which makes {name}")
-                lock.acquire()
-            owner.write_text(str(os.getpid()), encoding="utf-8")
+            with suppress(Timeout):
+                lock.acquire(timeout=seconds)
+                (locks / f"{name}.owner").write_text(str(os.getpid()), encoding="utf-8")
         except OSError as error:
             lock.release()
             raise StoreUnusable(path=lock.lock_file, reason=error.strerror or error) from error
         try:
-            yield
+            yield lock.is_locked
         finally:
             lock.release()
 
