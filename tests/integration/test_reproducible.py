@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,25 @@ def test_what_was_compiled_before_makes_no_difference(monolisp: Monolisp, tmp_pa
     first, second, third = found
     require_same(first, second)
     require_same(first, third)
+
+
+def test_builds_at_the_same_time_make_no_difference(toolchain: Path, tmp_path: Path) -> None:
+    """Each finds nothing compiled. ASDF deletes a compiled file before it puts another into its place."""
+    text = "(require :asdf) (asdf:load-system :alexandria) (asdf:load-system :cl-ppcre) (defun main () (print 1))"
+    env = {"MONOLISP_STORE": str(tmp_path / "store"), "MONOLISP_SHARED_STORE": str(toolchain.parents[1])}
+
+    def build(name: str) -> Path:
+        place = tmp_path / name
+        place.mkdir()
+        (place / "app.lisp").write_text(text, encoding="utf-8")
+        done = run([sys.executable, "-m", "monolisp", "build", "app.lisp"], cwd=place, **env)
+        assert done.code == 0, done.err
+        return place / "app"
+
+    with ThreadPoolExecutor() as pool:
+        first, *others = pool.map(build, "abc")
+    for other in others:
+        require_same(first, other)
 
 
 def test_uiop_lists_directories_in_an_executable(monolisp: Monolisp, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ class TestJob:
             ":BEFORE": [],
             ":DEBUGGER": NIL,
             ":CODE": NIL,
-            ":AGAIN": NIL,
+            ":PASS": Symbol(":SAVE"),
             ":EMBED": [],
         }
 
