@@ -259,13 +259,10 @@ def test_a_bundle_and_an_empty_store(bundled: tuple[Path, Path], tmp_path: Path)
 @pytest.mark.slow
 @needs_unshare
 def test_a_bundle_from_source(bundled: tuple[Path, Path], tmp_path: Path) -> None:
-    """SBCL is built with the bundle's SBCL, from the bundle's source. Only its core may differ: a toolchain is the same
-    in the same directory only."""
+    """SBCL is built with the bundle's SBCL, from the bundle's source, and comes out the same."""
     _, bundle = bundled
-    again = ("--from-source", "--json", "-o", tmp_path / "again")
-    done = alone(bundle, *again, store=tmp_path / "store", cwd=tmp_path)
-    whats = {one["what"] for one in done.json()["differences"] if not one["what"].startswith("section ")}
-    assert whats <= {"SBCL: core"}, done.err
+    done = alone(bundle, "--from-source", "-o", tmp_path / "again", store=tmp_path / "store", cwd=tmp_path)
+    assert done.code == 0, done.err
     assert run([tmp_path / "again"]).out == "1.3.11"
 
 

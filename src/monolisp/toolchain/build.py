@@ -52,8 +52,9 @@ STAGES: Needs = {
     "install": ("contribs",),
 }
 _LISP = Path(__file__).parents[1] / "lisp"
-# Processor → options of the Lisp that becomes SBCL's core: room enough for the collector to wait. Others are not tried.
-_WARMED = {"x86-64": f"--dynamic-space-size 2GB --load {WARM[0]}"}
+# Options of the Lisp that becomes SBCL's core: room enough for the collector to wait. Other processors are not tried.
+_WARMED = f"--dynamic-space-size 2GB --load {WARM[0]}"
+_WARMED_ON = ("x86-64", "arm64")
 # The core that compiles contribs.
 CONTRIBS_CORE = "output/contribs.core"
 # A C compiler of programs that do nothing.
@@ -246,7 +247,7 @@ def warm_load(shop: Workshop) -> None:
     """What SBCL draws by lot while it is loaded, and counts, is made the same each time: see warm.lisp."""
     for name in WARM:
         shutil.copyfile(_LISP / name, shop.tree / name)
-    options = _WARMED.get(shop.target.sbcl_arch, "")
+    options = _WARMED if shop.target.sbcl_arch in _WARMED_ON else ""
     shop.run("warm load", ["sh", "make-target-2.sh"], SBCL_MAKE_TARGET_2_OPTIONS=options)
 
 
