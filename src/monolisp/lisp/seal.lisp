@@ -222,6 +222,16 @@ saves is never collected again, so to hold it costs nothing but this list; a sym
               collect (loop for value being the hash-values of table using (hash-key key)
                             collect key collect value))))
 
+(defun seal-finalizers ()
+  "SBCL saves them in the order of their objects' addresses before the last collections; those of objects that are gone it
+never calls. What looks the same comes in the order of addresses after a collection."
+  (when (boundp 'sb-impl::*saved-finalizers*)
+    (flet ((object (entry) (sb-ext:weak-pointer-value (car entry))))
+      (let ((living (remove nil (symbol-value 'sb-impl::*saved-finalizers*) :key #'object)))
+        (setf living (sort living #'< :key (lambda (entry) (sb-kernel:get-lisp-obj-address (object entry))))
+              (symbol-value 'sb-impl::*saved-finalizers*)
+              (stable-sort living #'< :key (lambda (entry) (look-hash (object entry)))))))))
+
 (defun constructor-hash (constructor)
   (content-hash (list (sb-pcl::ctor-class-or-name constructor) (sb-pcl::ctor-type constructor)
                       (sb-pcl::ctor-initargs constructor))))
@@ -279,6 +289,7 @@ room that one gets."
     (sb-kernel::sub-gc sb-vm::+pseudo-static-generation+)
     (seal-instances)
     (seal-members)
+    (seal-finalizers)
     (seal-types)
     (sb-impl::drop-all-hash-caches)
     (reset-counters))
