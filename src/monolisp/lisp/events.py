@@ -29,7 +29,8 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the Lisp side: `name` is file, warning, system, sources, image, entry, exports, save or failed."""
+    """One line of the Lisp side: `name` is file, warning, system, compiles, compiled, sources, image, entry,
+    exports, save or failed."""
 
     name: str
     fields: Mapping[str, Value]

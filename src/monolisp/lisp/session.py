@@ -173,7 +173,7 @@ def load_program(
     record = work / "record"
     fasls = project_fasls(project, toolchain, machine.store)
     lock = f"compiled-files-{fasls.parent.name}-{fasls.name}"
-    done, events = _in_turns(
+    done, events = in_turns(
         lambda turn: _run(project, toolchain, machine, work, saved, desk, turn, meanwhile), machine.store, lock
     )
     if desk.failure is not None:
@@ -187,7 +187,7 @@ def load_program(
     return replace(found, files=frozenset(name for name in found.files if not name.startswith(ours)))
 
 
-def _in_turns(run: Callable[[Pass], Ended], store: Store, lock: str) -> Ended:
+def in_turns(run: Callable[[Pass], Ended], store: Store, lock: str) -> Ended:
     """The process that saved, or failed. One at a time compiles files into one area: ASDF deletes what another may be
     about to load. What has compiled files keeps more than what has only loaded them, so it does not save."""
     with store.lock_if_free(lock) as held:
