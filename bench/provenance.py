@@ -34,7 +34,7 @@ UNSEALED = PLAIN + (
     "import monolisp.lisp.session as session\n"
     "from pathlib import Path\n"
     "told = session.job_text\n"
-    "session.job_text = lambda *given, again: told(*given, again=True)\n"
+    "session.job_text = lambda project, code, embedded, turn: told(project, code, embedded, session.Pass.SAVE)\n"
     "session._DRIVER = tuple(Path(sys.argv.pop(1)) / path.name for path in session._DRIVER[:1]) + session._DRIVER[1:]\n"
 )
 SYSTEM = ROOT / "examples" / "json-pretty"

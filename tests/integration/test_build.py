@@ -35,6 +35,7 @@ def test_nothing_changed_is_noticed(monolisp: Monolisp, tmp_path: Path) -> None:
     assert run([program]).out == "two\n"
 
 
+@pytest.mark.slow
 def test_options_and_removed_output_are_noticed(monolisp: Monolisp, tmp_path: Path) -> None:
     program = script(tmp_path, HELLO)
     monolisp("build", "app.lisp")
@@ -109,6 +110,7 @@ def test_nothing_that_watches_the_build_stays(monolisp: Monolisp, tmp_path: Path
     assert run([program]).out == "(NIL NIL NIL)"
 
 
+@pytest.mark.slow
 def test_sources_of_a_system_are_inputs_even_when_not_compiled_again(monolisp: Monolisp, tmp_path: Path) -> None:
     (tmp_path / "app.asd").write_text(
         '(defsystem "app" :serial t :components ((:file "a") (:file "b")) :entry-point "cl-user::main")'
@@ -125,6 +127,7 @@ def test_sources_of_a_system_are_inputs_even_when_not_compiled_again(monolisp: M
     assert left == ["a.lisp", "app", "app.asd", "b.lisp"], "a build left files in the user's tree"
 
 
+@pytest.mark.slow
 def test_a_new_system_that_shadows_another_is_noticed(monolisp: Monolisp, tmp_path: Path) -> None:
     (tmp_path / "near").mkdir()
     (tmp_path / "app.asd").write_text('(defsystem "app" :components ((:file "a")) :entry-point "cl-user::main")')
@@ -212,6 +215,7 @@ def test_a_script_may_load_systems_itself(monolisp: Monolisp, tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["app", "app.lisp"]
 
 
+@pytest.mark.slow
 def test_builds_at_the_same_time(toolchain: Path, tmp_path: Path) -> None:
     """Eight builds of four programs at once: each right, nothing left behind."""
     children = []

@@ -291,6 +291,7 @@ def test_make_is_missing(tmp_path: Path) -> None:
     refused(done, Exit.TOOL, "make", "monolisp doctor")
 
 
+@pytest.mark.slow
 def test_closed_standard_streams(built: Built, tmp_path: Path) -> None:
     """As some service managers start programs: what we open must not be taken for them."""
     program = built(GOOD, name="app")
@@ -315,6 +316,7 @@ def test_a_directory_that_is_gone(toolchain: Path, tmp_path: Path) -> None:
     refused(run(["sh", "-c", command], cwd=tmp_path / "here"), Exit.INPUT, "is not there any more")
 
 
+@pytest.mark.slow
 def test_a_system_is_built_again(monolisp: Monolisp, tmp_path: Path) -> None:
     """Its executable has its name, and is no script."""
     (tmp_path / "app.asd").write_text('(defsystem "app" :components ((:file "code")) :entry-point "cl-user::main")')

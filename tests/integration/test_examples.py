@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import EXAMPLES, in_chroot, needs_root, run
 
 Example = Callable[[str], Path]
@@ -53,6 +55,7 @@ def test_json_pretty_fails_as_uiop_programs_do(example: Example) -> None:
 
 
 @needs_root
+@pytest.mark.slow
 def test_checksum_agrees_with_sha256sum(example: Example, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -64,6 +67,7 @@ def test_checksum_agrees_with_sha256sum(example: Example, tmp_path: Path) -> Non
     assert hashlib.sha256(big.read_bytes()).hexdigest() in ours.out
 
 
+@pytest.mark.slow
 def test_parallel(example: Example) -> None:
     assert run([example("parallel"), "200000"]).out == "17984\n"
 
@@ -77,11 +81,13 @@ def test_evaluator_compiles_at_run_time(example: Example, tmp_path: Path) -> Non
     assert done.out.rstrip().endswith("3")
 
 
+@pytest.mark.slow
 def test_log_report(example: Example) -> None:
     log = (EXAMPLES / "log-report" / "access.log").read_bytes()
     assert run([example("log-report")], stdin=log).out == "2023-10-10 2\n2023-10-11 1\n"
 
 
+@pytest.mark.slow
 def test_web_server_under_load(example: Example) -> None:
     """Four clients at once, 400 requests, every answer right; then SIGTERM ends it with 143."""
     server = subprocess.Popen([example("web")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

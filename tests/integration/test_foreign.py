@@ -84,6 +84,7 @@ def source(tmp_path: Path) -> Callable[[str], str]:
 
 
 @needs_root
+@pytest.mark.slow
 def test_everything_that_cffi_does(built: Callable[..., Path], archive: Archive, tmp_path: Path) -> None:
     archive()
     program = built(

@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import EXAMPLES, Monolisp, run
 
 # What an executable may say of itself at most, in bytes, compressed.
@@ -45,6 +47,7 @@ def test_a_script_with_a_library(monolisp: Monolisp, built: Callable[..., Path],
     assert told["program"]["before"] == ["eval (defvar *x* 1)"]
 
 
+@pytest.mark.slow
 def test_systems(monolisp: Monolisp, tmp_path: Path) -> None:
     """Cold or warm, the same is told: a compiled file that is still good is not read again."""
     shutil.copytree(EXAMPLES / "json-pretty", tmp_path / "json")

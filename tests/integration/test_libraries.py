@@ -53,6 +53,7 @@ ALLOCATIONS = """
 """
 
 
+@pytest.mark.slow
 def test_a_library_that_another_needs_is_told_and_does_not_replace_malloc(monolisp: Monolisp, tmp_path: Path) -> None:
     (tmp_path / "allocations.lisp").write_text(ALLOCATIONS)
     done = monolisp("build", "allocations.lisp")
@@ -100,6 +101,7 @@ def test_sbcls_own_tests(
 
 
 @needs("sqlite")
+@pytest.mark.slow
 def test_a_database_on_disk(built: Callable[..., Path], tmp_path: Path) -> None:
     """cl-sqlite writes 100,000 rows; Python reads them from the same file."""
     program = built(

@@ -144,6 +144,7 @@ def test_a_pipe_closed_before_the_last_flush(built: Built) -> None:
     assert done.err.strip() in {"0", "141"}
 
 
+@pytest.mark.slow
 def test_output_is_flushed_at_exit(built: Built) -> None:
     for ending in ("", "(sb-ext:exit :code 3)", "(sb-ext:exit)"):
         done = run([built(f'(defun main () (write-string "out") (write-string "err" *error-output*) {ending})')])

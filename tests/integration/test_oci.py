@@ -194,10 +194,12 @@ class TestDockerRegistry:
             elf = (unpacked(place, tmp_path / f"{name}-root") / "hello").read_bytes()
             assert int.from_bytes(elf[18:20], "little") == machine
 
+    @pytest.mark.slow
     def test_pushed_twice(self, two: tuple[Path, str], registry: str) -> None:
         for _ in range(2):
             assert push(two[0], f"{registry}/team/twice:1.0", "--plain-http").code == 0
 
+    @pytest.mark.slow
     def test_the_sbom_of_its_program(self, hello: tuple[Path, str], registry: str, tmp_path: Path) -> None:
         """Attached without a word; the same each time, so that it is there once. `--sbom none` attaches nothing."""
         for _ in range(2):
@@ -211,6 +213,7 @@ class TestDockerRegistry:
         tags = json.loads(run(["skopeo", "list-tags", "--tls-verify=false", f"docker://{registry}/team/none"]).out)
         assert tags["Tags"] == ["1.0"]
 
+    @pytest.mark.slow
     def test_an_sbom(self, two: tuple[Path, str], registry: str, tmp_path: Path) -> None:
         """This registry does not know of subjects: what refers to an image is listed under a tag."""
         whole, arm = sbom(tmp_path, SPDX), sbom(tmp_path, CYCLONEDX)
@@ -325,6 +328,7 @@ class TestTokens:
         assert len(done.err.splitlines()) == 3
         assert time.monotonic() - begin < 10
 
+    @pytest.mark.slow
     def test_the_login_that_goes_first(self, two: tuple[Path, str], other: tuple[str, Books], tmp_path: Path) -> None:
         host, books = other
         books.tokens = True

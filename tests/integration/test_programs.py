@@ -29,6 +29,7 @@ def build_buildapp(monolisp: Monolisp, folder: Path) -> Path:
 
 
 @needs_root
+@pytest.mark.slow
 def test_buildapp_builds_another(monolisp: Monolisp, tmp_path: Path) -> None:
     buildapp = build_buildapp(monolisp, tmp_path / "buildapp")
     assert monolisp("verify", buildapp).code == 0

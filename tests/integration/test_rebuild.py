@@ -99,6 +99,7 @@ def system_built(monolisp: Monolisp, directory: Path) -> Path:
     return directory / "app" / "app"
 
 
+@pytest.mark.slow
 def test_systems_that_were_moved(monolisp: Monolisp, tmp_path: Path) -> None:
     """There is another part.asd, which was never meant; and git has a checkout of neither."""
     program = Path(shutil.move(system_built(monolisp, tmp_path / "here"), tmp_path / "program"))
@@ -123,6 +124,7 @@ def test_systems_are_identical(monolisp: Monolisp, tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "again") == sha256_file(program)
 
 
+@pytest.mark.slow
 def test_a_system_that_was_changed(monolisp: Monolisp, tmp_path: Path) -> None:
     program = system_built(monolisp, tmp_path)
     (tmp_path / "part.lisp").write_text(SYSTEM["part.lisp"] + "; a word", encoding="utf-8")
@@ -266,6 +268,7 @@ def test_a_bundle_from_source(bundled: tuple[Path, Path], tmp_path: Path) -> Non
     assert run([tmp_path / "again"]).out == "1.3.11"
 
 
+@pytest.mark.slow
 def test_what_is_in_a_bundle(bundled: tuple[Path, Path], tmp_path: Path) -> None:
     """As a person without monolisp sees it, who only has tar, zstd and sha256sum."""
     import zstandard
@@ -292,6 +295,7 @@ def test_what_is_in_a_bundle(bundled: tuple[Path, Path], tmp_path: Path) -> None
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 def test_a_bundle_is_the_same_each_time(bundled: tuple[Path, Path], monolisp: Monolisp, tmp_path: Path) -> None:
     """Of an unpacked bundle the same bundle can be made again."""
     import zstandard
@@ -306,6 +310,7 @@ def test_a_bundle_is_the_same_each_time(bundled: tuple[Path, Path], monolisp: Mo
     assert sha256_file(tmp_path / "again.tar.zst") == sha256_file(bundle)
 
 
+@pytest.mark.slow
 def test_a_bundle_without_its_executable(
     bundled: tuple[Path, Path], monolisp: Monolisp, built: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_wrapper_that_needs_a_library(monolisp: Monolisp, recipe: Recipe, tmp_
         assert run([tmp_path / "g"]).out == f"hello from {tmp_path.name}\n" * 2
 
 
+@pytest.mark.slow
 def test_a_library_that_is_no_longer_used(monolisp: Monolisp, recipe: Recipe, tmp_path: Path) -> None:
     options = recipe()
     (tmp_path / "hello.lisp").write_text(PROGRAM, encoding="utf-8")

@@ -40,6 +40,7 @@ def built(monolisp: Monolisp, directory: Path, text: str, **env: str) -> str:
     return sha256_file(directory / "app")
 
 
+@pytest.mark.slow
 def test_a_script_in_other_places_and_times(monolisp: Monolisp, tmp_path: Path) -> None:
     """Other directories, user names, time zones, locales, environments, parts of a second."""
     other = {"USER": "someone", "LOGNAME": "someone", "HOME": str(tmp_path / "home"), "TZ": "Asia/Tokyo"}
@@ -61,6 +62,7 @@ def test_nothing_of_the_place_is_inside(monolisp: Monolisp, tmp_path: Path) -> N
         assert text.decode().encode("utf-32-le") not in content
 
 
+@pytest.mark.slow
 def test_another_store(toolchain: Path, monolisp: Monolisp, tmp_path: Path) -> None:
     """As on another machine: the toolchain was brought there, all else is made anew."""
     store = tmp_path / "another" / "store"
@@ -139,6 +141,7 @@ class TestCheck:
         assert "the same bytes with another directory, user, time" in done.err
         assert sha256_file(tmp_path / "app") in done.err
 
+    @pytest.mark.slow
     def test_where_it_differs(self, monolisp: Monolisp, tmp_path: Path) -> None:
         (tmp_path / "app.lisp").write_text(WITH_THE_TIME, encoding="utf-8")
         done = monolisp("build", "app.lisp", "--check-reproducible")
@@ -208,6 +211,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_what_was_compiled_before_makes_no_difference(monolisp: Monolisp, tmp_path: Path) -> None:
     """A cold store, one in which other systems were compiled before, and a warm one."""
     systems = "(require :asdf) (asdf:load-system :cl-ppcre) (defun main () (print 1))"

@@ -303,6 +303,7 @@ LZ4 = """
 
 
 @needs_root
+@pytest.mark.slow
 def test_a_library_is_found(dumped: Callable[..., Ended], tmp_path: Path) -> None:
     """While the script runs, and inside the executable."""
     done = dumped(LZ4)
@@ -443,6 +444,7 @@ def test_shell(monolisp: Monolisp) -> None:
     assert (done.code, done.out) == (4, "SBCL 2.6.4\n")
 
 
+@pytest.mark.slow
 def test_pkg_config(monolisp: Monolisp, tmp_path: Path) -> None:
     """C of a project's own finds the libraries that Lisp will be linked with."""
     (tmp_path / "x.c").write_text("#include <lz4.h>\nint main(void) { return LZ4_versionNumber() != 11000; }\n")

@@ -44,6 +44,7 @@ def names(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {part["bom-ref"]: part for part in told["components"]}
 
 
+@pytest.mark.slow
 def test_a_library_and_a_system(monolisp: Monolisp, tmp_path: Path) -> None:
     """Written by a build, also by one that has nothing to do, and read from the executable later: the same bytes."""
     directory = shutil.copytree(EXAMPLES / "json-pretty", tmp_path / "json")
@@ -84,6 +85,7 @@ def test_nobody_is_named(monolisp: Monolisp, built: Callable[..., Path], tmp_pat
         assert [name for name in strangers if name in text] == []
 
 
+@pytest.mark.slow
 def test_licences_of_a_system(monolisp: Monolisp, tmp_path: Path) -> None:
     """Debian's packages of systems say their licences elsewhere than beside them."""
     directory = shutil.copytree(EXAMPLES / "json-pretty", tmp_path / "json")

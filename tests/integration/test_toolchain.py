@@ -95,6 +95,7 @@ def test_interrupted_where_jobs_have_groups(sources: Path, tmp_path: Path) -> No
     assert working_for(store) == []
 
 
+@pytest.mark.slow
 def test_a_failed_stage_ends_the_others(sources: Path, tmp_path: Path) -> None:
     """A host Lisp that answers, and then cannot compile SBCL, while zig is compiling its libc."""
     lisp = tmp_path / "bin" / "sbcl"

@@ -66,6 +66,7 @@ class TestMinisign:
         fails(call("verify-signature", "app", "--key", "key.pub"), Exit.SIGNATURE, "is not what was signed")
 
     @needs_minisign
+    @pytest.mark.slow
     def test_its_keys_with_a_password(self, call: Callable[..., Ended], tmp_path: Path) -> None:
         text = f"{PASSWORD}\n".encode()
         made = run(["minisign", "-G", "-s", "key", "-p", "key.pub"], cwd=tmp_path, stdin=text * 2)
@@ -217,6 +218,7 @@ def sums(folder: Path) -> list[str]:
 
 
 class TestBuild:
+    @pytest.mark.slow
     def test_companions(self, monolisp: Monolisp, tmp_path: Path) -> None:
         (tmp_path / "hello.lisp").write_text(HELLO)
         done = monolisp("build", "hello.lisp", "--checksum", "--attest", "--oci", "hello.tar")
@@ -231,6 +233,7 @@ class TestBuild:
         assert sums(tmp_path) == ["hello", "hello.intoto.json", "hello.tar"]
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
+    @pytest.mark.slow
     def test_builds_at_once_lose_no_line(self, monolisp: Monolisp, tmp_path: Path) -> None:
         names = [f"app{number}" for number in range(4)]
         for name in names:
