@@ -282,7 +282,7 @@ def test_what_is_in_a_bundle(bundled: tuple[Path, Path], tmp_path: Path) -> None
     assert (done.code, done.out) == (0, "")
     assert sha256_file(folder / "executable" / "program") == sha256_file(program)
     names = {path.name.partition("-")[0] for path in (folder / "wheels").iterdir()}
-    assert {"monolisp", "ziglang", "zstandard", "filelock"} <= names
+    assert {"monolisp", "ziglang", "zstandard", "platformdirs"} <= names
     assert len(list((folder / "sources").iterdir())) == 3
     text = (folder / "README.txt").read_text(encoding="utf-8")
     assert "pip install --no-index --find-links wheels monolisp" in text

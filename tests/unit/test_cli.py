@@ -524,7 +524,7 @@ def reached(module: str, root: Path = SRC.parent) -> set[str]:
     return seen
 
 
-HEAVY = {"rich", "urllib.request", "filelock", "importlib.metadata", "shtab", "platformdirs", "subprocess"}
+HEAVY = {"rich", "urllib.request", "importlib.metadata", "shtab", "platformdirs", "subprocess"}
 
 
 class TestImports:
@@ -546,7 +546,7 @@ class TestImports:
             "a/c.py": "import rich",
             "a/sub/__init__.py": "import urllib.request",
             "a/sub/x.py": "def f():\n    import shtab",
-            "a/d.py": "import filelock",
+            "a/d.py": "import platformdirs",
         }
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -42,8 +42,8 @@ class Entry:
     used: float
 
 
-# Seconds that are waited without a word.
-_MOMENT = 5.0
+# Seconds that are waited without a word, and from one look at a lock to the next.
+_MOMENT, _PAUSE = 5.0, 0.05
 
 
 class Tier(Protocol):
@@ -58,6 +58,19 @@ class Tier(Protocol):
 
 def _silent(_: str) -> None:
     pass
+
+
+def _acquired(held: ExitStack, path: Path, seconds: float) -> bool:
+    """Whether the lock at `path` was to be had within so many seconds; `held` keeps it."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            held.enter_context(locked(path, os.O_RDWR | os.O_CREAT, wait=seconds < 0))
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PAUSE)
 
 
 @dataclass(frozen=True)
@@ -205,21 +218,16 @@ class Store:
     @contextmanager
     def lock_if_free(self, name: str, seconds: float = 0) -> Iterator[bool]:
         """The same lock, if it is to be had within so many seconds (-1: whenever it is), and whether it was."""
-        from filelock import FileLock, Timeout
-
         locks = self.area("locks")
-        lock = FileLock(locks / f"{name}.lock")
-        try:
-            with suppress(Timeout):
-                lock.acquire(timeout=seconds)
-                (locks / f"{name}.owner").write_text(str(os.getpid()), encoding="utf-8")
-        except OSError as error:
-            lock.release()
-            raise StoreUnusable(path=lock.lock_file, reason=error.strerror or error) from error
-        try:
-            yield lock.is_locked
-        finally:
-            lock.release()
+        path = locks / f"{name}.lock"
+        with ExitStack() as held:
+            try:
+                free = _acquired(held, path, seconds)
+                if free:
+                    (locks / f"{name}.owner").write_text(str(os.getpid()), encoding="utf-8")
+            except OSError as error:
+                raise StoreUnusable(path=path, reason=error.strerror or error) from error
+            yield free
 
     def entries(self, kind: str) -> list[Entry]:
         """Complete entries of a kind, last used first."""
