@@ -310,7 +310,6 @@ def test_a_bundle_is_the_same_each_time(bundled: tuple[Path, Path], monolisp: Mo
     assert sha256_file(tmp_path / "again.tar.zst") == sha256_file(bundle)
 
 
-@pytest.mark.slow
 def test_a_bundle_without_its_executable(
     bundled: tuple[Path, Path], monolisp: Monolisp, built: Callable[..., Path], tmp_path: Path
 ) -> None:

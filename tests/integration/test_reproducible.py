@@ -40,7 +40,6 @@ def built(monolisp: Monolisp, directory: Path, text: str, **env: str) -> str:
     return sha256_file(directory / "app")
 
 
-@pytest.mark.slow
 def test_a_script_in_other_places_and_times(monolisp: Monolisp, tmp_path: Path) -> None:
     """Other directories, user names, time zones, locales, environments, parts of a second."""
     other = {"USER": "someone", "LOGNAME": "someone", "HOME": str(tmp_path / "home"), "TZ": "Asia/Tokyo"}

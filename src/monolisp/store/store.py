@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def _acquired(held: ExitStack, path: Path, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while True:
         try:
-            held.enter_context(locked(path, os.O_RDWR | os.O_CREAT, wait=seconds < 0))
+            held.enter_context(locked(path, os.O_RDWR | os.O_CREAT, wait=seconds == math.inf))
             return True
         except BlockingIOError:
             if time.monotonic() >= end:
@@ -206,18 +207,18 @@ class Store:
         """Held by one process at a time; the kernel frees it when its holder dies. Who has to wait for more than a
         moment is told for whom."""
         with self.lock_if_free(name, _MOMENT) as held:
-            if not held:
-                owner = self.area("locks") / f"{name}.owner"
-                with suppress(OSError):
-                    self.tell(f"waiting for process {owner.read_text(encoding='utf-8')}, which makes {name}")
-                with self.lock_if_free(name, -1):
-                    yield
-            else:
+            if held:
                 yield
+                return
+        owner = self.area("locks") / f"{name}.owner"
+        with suppress(OSError):
+            self.tell(f"waiting for process {owner.read_text(encoding='utf-8')}, which makes {name}")
+        with self.lock_if_free(name, math.inf):
+            yield
 
     @contextmanager
     def lock_if_free(self, name: str, seconds: float = 0) -> Iterator[bool]:
-        """The same lock, if it is to be had within so many seconds (-1: whenever it is), and whether it was."""
+        """The same lock, if it is to be had within so many seconds (infinity: whenever it is), and whether it was."""
         locks = self.area("locks")
         path = locks / f"{name}.lock"
         with ExitStack() as held:
