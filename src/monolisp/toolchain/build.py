@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -31,7 +30,7 @@ from monolisp.toolchain.host import HostLisp
 from monolisp.toolchain.ingredients import BUILD_RUNTIME, C_FILES, DRAWING, NOWHERE, WARM
 from monolisp.toolchain.machine import jobs
 from monolisp.toolchain.runtime import weakened
-from monolisp.toolchain.version import SbclVersion, build_id
+from monolisp.toolchain.version import SbclVersion, build_id, by_number
 from monolisp.toolchain.zig import OPTIMIZED, STRIPPED, CLibrary, Zig, c_library, copy_archive
 
 # The moment that the build is stamped with, in seconds since the epoch: the same for everyone.
@@ -56,7 +55,7 @@ _LISP = Path(__file__).parents[1] / "lisp"
 # Options of the Lisp that becomes SBCL's core: room enough for the collector to wait. Other processors are not tried,
 # and SBCL 2.5.2 cannot be made so.
 _WARMED = f"--dynamic-space-size 2GB --load {WARM[0]}"
-_WARMED_ON, _WARMED_SINCE = ("x86-64", "arm64"), (2, 6)
+_WARMED_ON, _WARMED_SINCE = ("x86-64", "arm64"), "2.6"
 # The core that compiles contribs.
 CONTRIBS_CORE = "output/contribs.core"
 # A C compiler of programs that do nothing.
@@ -249,8 +248,8 @@ def warm_load(shop: Workshop) -> None:
     """What SBCL draws by lot while it is loaded, and counts, is made the same each time: see warm.lisp."""
     for name in WARM:
         shutil.copyfile(_LISP / name, shop.tree / name)
-    release = tuple(map(int, re.findall(r"\d+", shop.version.version)[:2]))
-    options = _WARMED if shop.target.sbcl_arch in _WARMED_ON and release >= _WARMED_SINCE else ""
+    tried = shop.target.sbcl_arch in _WARMED_ON and by_number(shop.version.version) >= by_number(_WARMED_SINCE)
+    options = _WARMED if tried else ""
     shop.run("warm load", ["sh", "make-target-2.sh"], SBCL_MAKE_TARGET_2_OPTIONS=options)
 
 

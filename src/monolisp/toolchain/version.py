@@ -70,10 +70,11 @@ def shipped_versions() -> list[str]:
 
 
 def _versions(*folders: Path) -> list[str]:
-    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")}, key=_by_number)
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")}, key=by_number)
 
 
-def _by_number(version: str) -> list[int]:
+def by_number(version: str) -> list[int]:
+    """What versions are ordered by."""
     return [int(part) for part in re.findall(r"[0-9]+", version)]
 
 
@@ -81,7 +82,7 @@ def nearest_version(version: str) -> str:
     """The shipped version that comes closest before `version`, or else the first: what a new pin begins from. A pin of
     the user's says what one source was seen to have, no more."""
     known = shipped_versions()
-    return max((other for other in known if _by_number(other) <= _by_number(version)), key=_by_number, default=known[0])
+    return max((other for other in known if by_number(other) <= by_number(version)), key=by_number, default=known[0])
 
 
 def normal(spec: str) -> str:
