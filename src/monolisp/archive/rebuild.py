@@ -148,7 +148,8 @@ def _forgotten_fasls(machine: Machine, toolchain: Toolchain, project: Project, r
         yield
     finally:
         area = project_fasls(project, toolchain, machine.store)
-        remove_tree(area / str(root).lstrip("/"))
+        for place in area.glob("*"):
+            remove_tree(place / str(root).lstrip("/"))
 
 
 def warnings(record: Provenance) -> Iterator[str]:

@@ -4,8 +4,6 @@
 
 ;;; Where we are
 
-(defvar *file* nil "The file being loaded or compiled.")
-(defvar *line* nil "The line on which the form being loaded begins.")
 (defvar *script-package* nil "Where the last script left *PACKAGE*.")
 (defvar *packages-before* '() "The packages that were there before the program.")
 (defvar *caught* nil "The first compiler error, else the first warning: which of the two, file, line, text.")
@@ -124,7 +122,8 @@
   (tell "file" :file file)
   (let* ((*file* file) (*line* 1)
          (pathname (sb-ext:parse-native-namestring file)) ; brackets and asterisks mean themselves
-         (sb-c::*source-namestring* (recorded-name pathname))
+         ;; Not SB-C::*SOURCE-NAMESTRING*: what is compiled meanwhile is in other files.
+         (sb-c::*source-info* (sb-c::make-file-source-info pathname :utf-8 t))
          (text (file-text pathname))
          (*package* *package*) (*readtable* *readtable*)
          (*load-pathname* pathname) (*load-truename* (truename pathname)))
@@ -143,41 +142,6 @@
                  (when (eq (first *caught*) :error) (fail-compilation)))))
     ;; Where a script leaves *PACKAGE* is where its MAIN is looked for first.
     (setf *script-package* *package*)))
-
-(defvar *watching* nil "True once ASDF tells which file it is at.")
-
-(defun watch-asdf ()
-  "Tell which file ASDF is at, from when ASDF is there."
-  (when (and (not *watching*) (find-package "ASDF") (find-symbol "PERFORM" "ASDF"))
-    (setf *watching* t)
-    (watch-files)))
-
-(defun watch-files ()
-  (let ((perform (find-symbol "PERFORM" "ASDF"))
-        (file-class (find-symbol "SOURCE-FILE" "ASDF")))
-    (eval `(defmethod ,perform :around ((operation t) (component ,file-class))
-             (declare (ignore operation))
-             (let* ((*file* (namestring (asdf "COMPONENT-PATHNAME" component)))
-                    (*line* nil)
-                    (system (asdf "COMPONENT-SYSTEM" component))
-                    (name (asdf "COMPONENT-NAME" system))
-                    (sb-c::*source-namestring*
-                      (recorded-name (asdf "COMPONENT-PATHNAME" component)
-                                     ;; A system that a form defines is in no file.
-                                     (or (asdf "SYSTEM-SOURCE-DIRECTORY" system) *default-pathname-defaults*)
-                                     (prefix-of system))))
-               (tell "file" :file *file* :system name)
-               (call-next-method))))))
-
-(defun unwatch-asdf ()
-  (when (shiftf *watching* nil)
-    (unwatch-files)))
-
-(defun unwatch-files ()
-  (let* ((perform (fdefinition (find-symbol "PERFORM" "ASDF")))
-         (method (find-method perform '(:around) (list (find-class t) (find-class (find-symbol "SOURCE-FILE" "ASDF")))
-                              nil)))
-    (when method (remove-method perform method))))
 
 (defun load-system (name)
   (let ((system (asdf "FIND-SYSTEM" name nil)))
@@ -287,6 +251,7 @@ runtime that we run on."
           (sb-alien:alien-sap (sb-alien:make-alien-string code))))
   (tidy-uiop)
   (forget-places)
+  (unless (monolisp-seal:sealed-p) (monolisp-seal:rename-places))
   (setf *package* (find-package "COMMON-LISP-USER")
         *features* (adjoin :monolisp *features*))
   (tell "save")
@@ -380,6 +345,7 @@ compiled."
                  (handler-bind ((sb-c:compiler-error #'note-compiler-error)
                                 (warning #'note-warning))
                    (monolisp-watch:watch (and (eq (getf job :pass) :look) (lambda () (end-pass "compiles"))))
+                   (expect-asdf)
                    (load-program job)
                    (setf compiled (monolisp-watch:unwatch)))
                  sb-ext:*invoke-debugger-hook*)))

@@ -174,7 +174,8 @@ the classes, and the weak tables."
               (when (and (hashed-p object) (drawn-p object)) (push object instances)))
              ((consp object) (rename-place object))))
      :dynamic)
-    (setf *places* '())
+    (rename-tails)
+    (forget-names)
     (values (nreverse instances) tables classes weak)))
 
 (defun seal-instances ()

@@ -25,7 +25,7 @@ from monolisp.toolchain.toolchain import Toolchain
 FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
-_NAMES = ("symbols", "types", "places", "seal", "program", "watch", "names", "events", "sources", "driver")
+_NAMES = ("symbols", "types", "places", "seal", "program", "watch", "names", "events", "asdf", "sources", "driver")
 _DRIVER = tuple(FOLDER / f"{name}.lisp" for name in _NAMES)
 
 
@@ -152,7 +152,8 @@ def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine:
         "CXX": "c++",
         "CL_SOURCE_REGISTRY": registry,
         "MONOLISP_FASLS": f"{fasls}/",
-        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls),
+        # For what our driver does not reach (asdf.lisp): a Lisp that the program starts.
+        "ASDF_OUTPUT_TRANSLATIONS": output_translations(fasls / "others"),
     }
 
 

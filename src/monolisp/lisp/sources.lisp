@@ -37,14 +37,14 @@
 
 ;;; Where it was
 
-(defun recorded-name (file &optional (directory *default-pathname-defaults*) (prefix ""))
-  "What an executable says of FILE as the place of a definition: its path below DIRECTORY, or else only its name."
+(defun recorded-name (file directory prefix)
+  "What an executable says of FILE: its path below DIRECTORY with PREFIX, or else only its name."
   (let ((name (enough-namestring file directory)))
     (concatenate 'string prefix (if (eql (position #\/ name) 0) (file-namestring file) name))))
 
 (defun prefix-of (system)
   "What names of its files begin with. Systems of one definition may share files: they are named by what is before the
-slash, so that it does not matter for which of them a file was compiled."
+slash, so that it does not matter which of them comes first."
   (let ((name (asdf "COMPONENT-NAME" system)))
     (concatenate 'string (subseq name 0 (position #\/ name)) "/")))
 
@@ -70,7 +70,10 @@ the system's name says, as a relative path."
                (when (slot-boundp component slot)
                  (setf (slot-value component slot) (placed (slot-value component slot)))))
              (forget (component)
-               (let ((times (asdf-internal "COMPONENT-OPERATION-TIMES" component)))
+               (let ((times (asdf-internal "COMPONENT-OPERATION-TIMES" component))
+                     (pathname (asdf "COMPONENT-PATHNAME" component)))
+                 (when (and pathname (pathname-name pathname))
+                   (monolisp-seal:call-place (namestring pathname) (recorded-name pathname directory prefix)))
                  (dolist (name '("ABSOLUTE-PATHNAME" "RELATIVE-PATHNAME" "ADDITIONAL-INPUT-FILES"))
                    (forget-in component (find-symbol name "ASDF/COMPONENT")))
                  (loop for operation being the hash-keys of times using (hash-value time)

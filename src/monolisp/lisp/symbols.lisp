@@ -6,7 +6,7 @@
   (when (macro-function 'defpackage)
     (eval '(defpackage #:monolisp-seal
             (:use #:common-lisp)
-            (:export #:call-place #:wipe-stack)))))
+            (:export #:call-place #:rename-places #:sealed-p #:wipe-stack)))))
 
 (in-package #.(if (macro-function 'defpackage) "MONOLISP-SEAL" "COMMON-LISP-USER"))
 

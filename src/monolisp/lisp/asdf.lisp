@@ -1,0 +1,102 @@
+;;;; Build side: what ASDF is at, and which compiled files it may use: those of these sources, compiled as they would be now.
+
+(in-package #:monolisp-build)
+
+(defvar *file* nil "The file being loaded or compiled.")
+(defvar *line* nil "The line on which the form being loaded begins.")
+(defvar *watching* nil "True once ASDF tells which file it is at.")
+(defvar *features-before* :unknown "The features that are there when ASDF first looks for a compiled file.")
+(defvar *compiled-places* '() "What SBCL compiles by → the directory of what was compiled by that.")
+
+;;; From when on
+
+(defun provide-asdf (name)
+  "A provider of modules: once REQUIRE has loaded ASDF, ASDF is watched, even within one form that goes on to load systems."
+  (when (and (string-equal name "ASDF") ; a symbol, too
+             (some (lambda (provider) (funcall provider name))
+                   (remove 'provide-asdf sb-ext:*module-provider-functions*)))
+    (watch-asdf)
+    t))
+
+(defun expect-asdf ()
+  (push 'provide-asdf sb-ext:*module-provider-functions*))
+
+(defun watch-asdf ()
+  "From when ASDF is there, however it came."
+  (when (and (not *watching*) (find-package "ASDF") (find-symbol "PERFORM" "ASDF"))
+    (setf *watching* t)
+    (watch-files)
+    (sb-int:encapsulate (find-symbol "SAFE-FILE-WRITE-DATE" "UIOP") 'monolisp #'written-or-brought)
+    (asdf "INITIALIZE-OUTPUT-TRANSLATIONS"
+          '(:output-translations (t (:function compiled-place)) :ignore-inherited-configuration))))
+
+(defun unwatch-asdf ()
+  (setf sb-ext:*module-provider-functions* (remove 'provide-asdf sb-ext:*module-provider-functions*)
+        *compiled-places* '())
+  (when (shiftf *watching* nil)
+    (unwatch-files)
+    (sb-int:unencapsulate (find-symbol "SAFE-FILE-WRITE-DATE" "UIOP") 'monolisp)
+    (asdf "CLEAR-OUTPUT-TRANSLATIONS")
+    (setf (symbol-value (find-symbol "*OUTPUT-TRANSLATIONS-PARAMETER*" "ASDF/OUTPUT-TRANSLATIONS")) nil)))
+
+;;; Where it is
+
+(defun watch-files ()
+  (let ((perform (find-symbol "PERFORM" "ASDF"))
+        (file-class (find-symbol "SOURCE-FILE" "ASDF")))
+    (eval `(defmethod ,perform :around ((operation t) (component ,file-class))
+             (declare (ignore operation))
+             (let* ((*file* (namestring (asdf "COMPONENT-PATHNAME" component)))
+                    (*line* nil)
+                    (system (asdf "COMPONENT-SYSTEM" component)))
+               (tell "file" :file *file* :system (asdf "COMPONENT-NAME" system))
+               (call-next-method))))))
+
+(defun unwatch-files ()
+  (let* ((perform (fdefinition (find-symbol "PERFORM" "ASDF")))
+         (method (find-method perform '(:around) (list (find-class t) (find-class (find-symbol "SOURCE-FILE" "ASDF")))
+                              nil)))
+    (when method (remove-method perform method))))
+
+;;; Which compiled files
+
+(defun conditions ()
+  "What SBCL compiles by, besides sources: a program sets it for what it loads, another one finds the compiled files."
+  (when (eq *features-before* :unknown)
+    (setf *features-before* (sort (copy-list *features*) #'string<)))
+  (list *features-before*
+        *read-default-float-format*
+        (sb-c::policy-to-decl-spec sb-c::*policy*)
+        (multiple-value-list (sb-ext:restrict-compiler-policy))))
+
+(defun call-compiled-place (conditions)
+  (let* ((text (with-standard-io-syntax (prin1-to-string conditions)))
+         (directory (format nil "~a~(~36r~)/" (sb-ext:posix-getenv "MONOLISP_FASLS") (sxhash text))))
+    (monolisp-seal:call-place directory nil)
+    (push (cons conditions (sb-ext:parse-native-namestring directory)) *compiled-places*)
+    (cdar *compiled-places*)))
+
+(defun compiled-place (pathname source)
+  "Where ASDF keeps the compiled file that it would put at PATHNAME, beside its source."
+  (declare (ignore source))
+  (let* ((conditions (conditions))
+         (directory (or (cdr (assoc conditions *compiled-places* :test #'equal))
+                        (call-compiled-place conditions))))
+    (make-pathname :directory (append (pathname-directory directory) (rest (pathname-directory pathname)))
+                   :defaults pathname)))
+
+(defun written-or-brought (function pathname)
+  "ASDF takes a compiled file for good if its source was written before. What comes out of a package or an archive was
+written long ago: its inode tells when it came."
+  (let ((written (funcall function pathname))
+        (came (and pathname (nth-value 11 (sb-unix:unix-stat (native pathname))))))
+    (if (and (integerp written) (integerp came) (not (compiled-p pathname)))
+        (max written (+ came sb-impl::unix-to-universal-time))
+        written)))
+
+(defun native (pathname)
+  (sb-ext:native-namestring (translate-logical-pathname pathname)))
+
+(defun compiled-p (pathname)
+  (let ((root (sb-ext:posix-getenv "MONOLISP_FASLS")))
+    (eql (mismatch root (native pathname)) (length root))))
