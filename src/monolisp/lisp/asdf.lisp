@@ -88,11 +88,14 @@
 (defun written-or-brought (function pathname)
   "ASDF takes a compiled file for good if its source was written before. What comes out of a package or an archive was
 written long ago: its inode tells when it came."
-  (let ((written (funcall function pathname))
-        (came (and pathname (nth-value 11 (sb-unix:unix-stat (native pathname))))))
-    (if (and (integerp written) (integerp came) (not (compiled-p pathname)))
-        (max written (+ came sb-impl::unix-to-universal-time))
+  (let ((written (funcall function pathname)))
+    (if (and (integerp written) (not (compiled-p pathname)))
+        (max written (+ (brought pathname) sb-impl::unix-to-universal-time))
         written)))
+
+(defun brought (pathname)
+  "When the inode of PATHNAME, which is there, last changed, in seconds since 1970."
+  (nth-value 11 (sb-unix:unix-stat (native pathname))))
 
 (defun native (pathname)
   (sb-ext:native-namestring (translate-logical-pathname pathname)))
