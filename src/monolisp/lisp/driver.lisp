@@ -344,7 +344,8 @@ compiled."
          (hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
                  (handler-bind ((sb-c:compiler-error #'note-compiler-error)
                                 (warning #'note-warning))
-                   (monolisp-watch:watch (and (eq (getf job :pass) :look) (lambda () (end-pass "compiles"))))
+                   (monolisp-watch:watch (lambda ()
+                                           (if (eq (getf job :pass) :look) (end-pass "compiles") (tell "compiling"))))
                    (expect-asdf)
                    (load-program job)
                    (setf compiled (monolisp-watch:unwatch)))
@@ -355,8 +356,21 @@ compiled."
       (setf sb-ext:*invoke-debugger-hook* hook))
     compiled))
 
+(defun wait ()
+  "Until what is compiled is there: until then this process has done what does not depend on it. Who would tell it to go on
+may have ended."
+  (let ((descriptor (sb-ext:posix-getenv "MONOLISP_WAIT_FD")))
+    (when descriptor
+      (sb-alien:with-alien ((octet (array (sb-alien:unsigned 8) 1)))
+        (unless (eql (sb-unix:unix-read (parse-integer descriptor) (sb-alien:alien-sap octet) 1) 1)
+          (sb-ext:exit :abort t :code 0))))))
+
 (defun load-program (job)
-  (when (getf job :system) (require "asdf"))
+  (when (getf job :system)
+    (require "asdf")
+    ;; What is to be loaded before may say where systems are.
+    (unless (getf job :before) (asdf "ENSURE-SOURCE-REGISTRY")))
+  (wait)
   (multiple-value-bind (declared packages program-op) (load-inputs job)
     (let ((symbol (entry-symbol (or (getf job :entry) declared) packages)))
       (check-entry symbol)

@@ -8,6 +8,7 @@ import termios
 import threading
 import time
 from array import array
+from collections.abc import Callable
 from contextlib import suppress
 
 from monolisp.lisp.events import Event, parse_event
@@ -17,8 +18,10 @@ from monolisp.progress import Progress
 class Ear:
     """Hears the events of one run: a pipe, and a thread that reads it until the other side is closed."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, compiling: Callable[[], object] = lambda: None) -> None:
+        """`compiling` is called when the first file is to be compiled."""
         self.events: list[Event] = []
+        self._compiling = compiling
         self._progress = progress
         self._reading, self.writing = os.pipe()
         self._thread: threading.Thread | None = None
@@ -36,6 +39,8 @@ class Ear:
                 if event is None:
                     continue
                 self.events.append(event)
+                if event.name == "compiling":
+                    self._compiling()
                 if event.name == "file":
                     self._progress.note(f"loading {event.text('file')}")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monolisp.emulator import emulator
-from monolisp.errors import BadOption, DiskFull, LispDied, LispFileInterrupted, NoHeader, NoRecipeFor
+from monolisp.errors import BadOption, DiskFull, LispDied, NoHeader, NoRecipeFor
 from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
 from monolisp.libraries.wishes import FIXES, RECIPES
-from monolisp.lisp.ear import Ear
 from monolisp.lisp.events import Event, death_of, failure_of
-from monolisp.lisp.job import Pass, job_text, output_translations, sexp, source_registry
+from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
+from monolisp.lisp.turns import Ended, Process, Turns, interrupted
 from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.project import Project, embedded_files
 from monolisp.store import Store, digest_of, has_no_room
@@ -71,8 +71,27 @@ class Loaded:
         return (event.text(field) or None) if event else None
 
 
-# How a Lisp process ended, and what it told.
-Ended = tuple[Finished, list[Event]]
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be loaded and saved. `work` is a directory for passing things; `meanwhile` is called once Lisp is at
+    work."""
+
+    project: Project
+    toolchain: Toolchain
+    machine: Machine
+    work: Path
+    saved: Saved
+    environment: dict[str, str]
+    meanwhile: Callable[[], None]
+
+    @property
+    def record(self) -> Path:
+        return self.work / "record"
+
+    @property
+    def log(self) -> Path:
+        return self.work / "log"
+
 
 # The name that debuggers see is not the place where it is compiled.
 _COMPILE = """(load (or (with-compilation-unit (:source-namestring "monolisp/{0}") (compile-file "{0}"))
@@ -171,16 +190,15 @@ def load_program(
 
     Raises what events.failure_of names, LispDied, LispFileInterrupted, and what went wrong at the desk.
     """
-    record = work / "record"
     fasls = project_fasls(project, toolchain, machine.store)
-    lock = f"compiled-files-{fasls.parent.name}-{fasls.name}"
-    done, events = in_turns(
-        lambda turn: _run(project, toolchain, machine, work, saved, desk, turn, meanwhile), machine.store, lock
-    )
+    env = _surroundings(project, saved, toolchain, machine, desk)
+    asked = _Asked(project, toolchain, machine, work, saved, env, meanwhile)
+    turns = Turns(lambda process: _run(asked, process), machine, desk)
+    done, events = turns.saved(machine.store, f"compiled-files-{fasls.parent.name}-{fasls.name}")
     if desk.failure is not None:
         raise desk.failure
     _require_libraries(events, desk)
-    found = _outcome(project, saved.path, done, events, record, work / "log")
+    found = _outcome(project, saved.path, done, events, asked.record, asked.log)
     if project.directory.is_relative_to(machine.store.root):
         return found  # a copy that is built again
     # What the store holds is ours, even where the store is in the project's directory.
@@ -188,61 +206,35 @@ def load_program(
     return replace(found, files=frozenset(name for name in found.files if not name.startswith(ours)))
 
 
-def in_turns(run: Callable[[Pass], Ended], store: Store, lock: str) -> Ended:
-    """The process that saved, or failed. One at a time compiles files into one area: ASDF deletes what another may be
-    about to load. What has compiled files keeps more than what has only loaded them, so it does not save."""
-    with store.lock_if_free(lock) as held:
-        ended = run(Pass.COMPILE if held else Pass.LOOK)
-    if _told(ended, "compiles"):
-        with store.lock(lock):
-            ended = run(Pass.COMPILE)
-    return run(Pass.SAVE) if _told(ended, "compiled") else ended
-
-
-def _told(ended: Ended, name: str) -> bool:
-    return any(event.name == name for event in ended[1])
-
-
-def _run(
-    project: Project,
-    toolchain: Toolchain,
-    machine: Machine,
-    work: Path,
-    saved: Saved,
-    desk: Desk,
-    turn: Pass,
-    meanwhile: Callable[[], None],
-) -> Ended:
-    """One Lisp process: how it ended, and what it told. What it reads is added to the file "record" in `work`."""
-    job, record, log = (work / name for name in ("job.lisp-expr", "record", "log"))
-    job.write_text(job_text(project, saved.code, embedded_files(project), turn), encoding="utf-8")
+def _run(asked: _Asked, process: Process) -> Ended:
+    """One Lisp process. What it reads is added to the file "record"."""
+    project, toolchain, machine = asked.project, asked.toolchain, asked.machine
+    job = asked.work / f"{process.turn.value}.lisp-expr"  # two processes may be there at once
+    job.write_text(job_text(project, asked.saved.code, embedded_files(project), process.turn), encoding="utf-8")
     driver = compiled(_DRIVER, toolchain, machine)
     argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
-    ear = Ear(machine.progress)
-    desk.where = ear.where
 
     def started(_: int) -> None:
-        ear.listen()
-        meanwhile()
+        process.ear.listen()
+        if process.wait is None:
+            asked.meanwhile()
 
-    with record.open("ab") as recorder:
-        told = {"MONOLISP_EVENTS_FD": str(ear.writing), "MONOLISP_RECORD_FD": str(recorder.fileno())}
-        env = _surroundings(project, saved, toolchain, machine, desk) | told
+    with asked.record.open("ab") as recorder:
+        told = {"EVENTS": process.ear.writing, "RECORD": recorder.fileno(), "WAIT": process.wait}
+        descriptors = {f"MONOLISP_{name}_FD": number for name, number in told.items() if number is not None}
         command = Command(
             [*argv, "--eval", f"(monolisp-build:run {sexp(job)})"],
-            env,
+            asked.environment | {name: str(number) for name, number in descriptors.items()},
             cwd=project.directory,
-            log=STANDARD_ERROR if machine.verbose else log,
-            pass_fds=(ear.writing, recorder.fileno()),
+            log=STANDARD_ERROR if machine.verbose else asked.log,
+            pass_fds=tuple(descriptors.values()),
         )
         try:
-            return machine.runner(command, started), ear.events
+            return process.runner(command, started), process.ear.events
         except KeyboardInterrupt as interrupt:
-            where = ear.last("file")
-            place = f"while loading {where.text('file')}" if where else "before anything was loaded"
-            raise LispFileInterrupted(place=place, reason="Ctrl-C") from interrupt
+            raise interrupted(process.ear) from interrupt
         finally:
-            ear.close()
+            process.ear.close()
 
 
 def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path) -> Loaded:

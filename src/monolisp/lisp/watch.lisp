@@ -26,16 +26,16 @@
 (defvar *descriptor* nil "Where it is reported.")
 (defvar *compiled-files* nil "Where compiled files are kept: a namestring.")
 (defvar *compiled* nil "Whether any was made.")
-(defvar *refuse* nil "What is called instead of making one, or nothing.")
+(defvar *before* nil "What is called before the first is made.")
 
 (defun compiler ()
   "What COMPILE-FILE calls for each file that it makes; SBCL moved it between packages."
   (or (find-symbol "OPEN-FASL-OUTPUT" "SB-C") (find-symbol "OPEN-FASL-OUTPUT" "SB-FASL")))
 
-(defun watch (refuse)
-  "Report what each call of DIRECTORY looks for: T and the type before it, E and the type after it. REFUSE is called where
-a file would be compiled, if none may be."
-  (setf *refuse* refuse)
+(defun watch (before)
+  "Report what each call of DIRECTORY looks for: T and the type before it, E and the type after it. BEFORE is called when a
+file is to be compiled for the first time."
+  (setf *before* before)
   (let ((descriptor (sb-ext:posix-getenv "MONOLISP_RECORD_FD")))
     (when descriptor
       (setf *descriptor* (parse-integer descriptor))
@@ -53,8 +53,7 @@ a file would be compiled, if none may be."
 (defun compiling (function file &rest options)
   (let ((name (and (pathnamep file) (sb-ext:native-namestring file))))
     (when (and name (eql (mismatch *compiled-files* name) (length *compiled-files*)))
-      (when *refuse* (funcall *refuse*))
-      (setf *compiled* t)))
+      (unless (shiftf *compiled* t) (funcall *before*))))
   (apply function file options))
 
 (defun unwatch ()
