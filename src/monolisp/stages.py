@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -34,6 +35,7 @@ def run_stages(
     waiting = dict(needs)
     running: dict[Future[object], str] = {}
     done: set[str] = set()
+    begun = _Begun()
     with ThreadPoolExecutor(at_once) as pool:
         try:
             while waiting or running:
@@ -41,7 +43,7 @@ def run_stages(
                 for name in ready[: at_once - len(running)]:
                     del waiting[name]
                     progress.begin(name)
-                    running[pool.submit(work[name])] = name
+                    running[pool.submit(begun.run, work[name])] = name
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
                     name = running.pop(future)
@@ -49,4 +51,32 @@ def run_stages(
                     done.add(name)
         except BaseException:
             stop()
+            begun.end()
             raise
+
+
+class _Begun:
+    """Counts the work that has begun. A pool does not know of a thread that it was starting when Ctrl-C came."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._over = False
+        self._changed = threading.Condition()
+
+    def run(self, work: Callable[[], object]) -> object:
+        with self._changed:
+            if self._over:
+                return None
+            self._count += 1
+        try:
+            return work()
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nothing begins any more; wait for what has."""
+        with self._changed:
+            self._over = True
+            self._changed.wait_for(lambda: self._count == 0)

@@ -40,14 +40,17 @@ def open_closed_streams() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (docs/errors.md)."""
-    ours, rest = split(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(ours)
-    if rest:
-        options.arguments = rest
-    module, _, name = options.run.partition(".")
-    command: Command = getattr(import_module(f"monolisp.cli.{module}"), name)
     try:
+        ours, rest = split(sys.argv[1:] if argv is None else argv)
+        options = parser().parse_args(ours)
+        if rest:
+            options.arguments = rest
+        module, _, name = options.run.partition(".")
+        command: Command = getattr(import_module(f"monolisp.cli.{module}"), name)
         return _guarded(command, options)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-made was kept", file=sys.stderr)
+        return int(Exit.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output is gone, and what is still buffered with it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,9 +67,6 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
         if getattr(options, "json", False):
             print(json.dumps(error_json(error)), flush=True)
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; nothing half-made was kept", file=sys.stderr)
-        return int(Exit.INTERRUPTED)
     except BrokenPipeError:
         raise
     except Exception as error:
