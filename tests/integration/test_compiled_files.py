@@ -68,6 +68,51 @@ def test_asdf_and_a_system_in_one_form(monolisp: Monolisp, tmp_path: Path) -> No
     assert os.fsencode(tmp_path) not in (one / "app").read_bytes()
 
 
+def test_what_is_loaded_is_not_compiled_again(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Not even where what comes after it is compiled otherwise. Features come after a system with Quicklisp, too."""
+    place = tmp_path / "place"
+    place.mkdir()
+    for name, needed in (("base", ""), ("top", "base")):
+        definition = f'(defsystem "{name}" :depends-on ("{needed}") :components ((:file "{name}")))'.replace(
+            '("")', "()"
+        )
+        (place / f"{name}.asd").write_text(definition, encoding="utf-8")
+    (place / "base.lisp").write_text("(incf (get :base :loaded 0)) (push :base *features*)", encoding="utf-8")
+    (place / "top.lisp").write_text("(defun cl-user::top () #+special :special #-special :usual)", encoding="utf-8")
+    script = """(require :asdf) (asdf:load-system "base") {} (asdf:load-system "top")
+                (defun main () (format t "~a ~a~%" (get :base :loaded) (top)))"""
+    for between, answer in (
+        ("(declaim (optimize (debug 3)))", "1 USUAL\n"),
+        ("(push :special *features*)", "1 SPECIAL\n"),
+        ("", "1 USUAL\n"),
+    ):
+        (place / "app.lisp").write_text(script.format(between), encoding="utf-8")
+        assert said(monolisp, place / "app.lisp") == answer
+
+
+def test_links_make_no_difference(monolisp: Monolisp, tmp_path: Path) -> None:
+    """To sources, to the store: names of functions say which file they are in."""
+    text = LIBRARY + '(defun cl-user::half-of (x) (funcall (lambda (y) (break "~a" y) (/ y 2)) x))\n'
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "other-name.lisp").write_text(text, encoding="utf-8")
+    script = written(place, "")
+    (place / "library.lisp").unlink()
+    (place / "library.lisp").symlink_to(elsewhere / "other-name.lisp")
+    store = tmp_path / "link-to-store"
+    store.symlink_to(os.environ["MONOLISP_STORE"])
+    (tmp_path / "link").symlink_to(place)
+    said(monolisp, tmp_path / "link" / script.name, MONOLISP_STORE=str(store))
+    linked = (place / "app").read_bytes()
+    assert b"library/library.lisp" in linked
+    assert b"other-name" not in linked
+    assert os.fsencode(tmp_path) not in linked
+    (place / "library.lisp").unlink()
+    (place / "library.lisp").write_text(text, encoding="utf-8")
+    said(monolisp, script)
+    assert (place / "app").read_bytes() == linked
+
+
 def test_a_source_that_was_written_long_ago(monolisp: Monolisp, tmp_path: Path) -> None:
     """A package or an archive brings files with the times of those who made it."""
     script = written(tmp_path / "place", "")

@@ -5,8 +5,8 @@
 (defvar *file* nil "The file being loaded or compiled.")
 (defvar *line* nil "The line on which the form being loaded begins.")
 (defvar *watching* nil "True once ASDF tells which file it is at.")
-(defvar *features-before* :unknown "The features that are there when ASDF first looks for a compiled file.")
-(defvar *compiled-places* '() "What SBCL compiles by → the directory of what was compiled by that.")
+(defvar *features-of-systems* '() "The features that files of systems pushed while they were loaded.")
+(defvar *compiled-places* (make-hash-table :test 'equal) "Where ASDF would put a compiled file → where it is.")
 
 ;;; From when on
 
@@ -32,7 +32,7 @@
 
 (defun unwatch-asdf ()
   (setf sb-ext:*module-provider-functions* (remove 'provide-asdf sb-ext:*module-provider-functions*)
-        *compiled-places* '())
+        *compiled-places* nil)
   (when (shiftf *watching* nil)
     (unwatch-files)
     (sb-int:unencapsulate (find-symbol "SAFE-FILE-WRITE-DATE" "UIOP") 'monolisp)
@@ -50,7 +50,9 @@
                     (*line* nil)
                     (system (asdf "COMPONENT-SYSTEM" component)))
                (tell "file" :file *file* :system (asdf "COMPONENT-NAME" system))
-               (call-next-method))))))
+               (let ((before *features*))
+                 (multiple-value-prog1 (call-next-method)
+                   (setf *features-of-systems* (union (set-difference *features* before) *features-of-systems*)))))))))
 
 (defun unwatch-files ()
   (let* ((perform (fdefinition (find-symbol "PERFORM" "ASDF")))
@@ -62,28 +64,31 @@
 
 (defun conditions ()
   "What SBCL compiles by, besides sources: a program sets it for what it loads, another one finds the compiled files."
-  (when (eq *features-before* :unknown)
-    (setf *features-before* (sort (copy-list *features*) #'string<)))
-  (list *features-before*
+  (list (sort (mapcar #'string (set-difference *features* *features-of-systems*)) #'string<)
         *read-default-float-format*
         (sb-c::policy-to-decl-spec sb-c::*policy*)
         (multiple-value-list (sb-ext:restrict-compiler-policy))))
 
-(defun call-compiled-place (conditions)
-  (let* ((text (with-standard-io-syntax (prin1-to-string conditions)))
-         (directory (format nil "~a~(~36r~)/" (sb-ext:posix-getenv "MONOLISP_FASLS") (sxhash text))))
-    (monolisp-seal:call-place directory nil)
-    (push (cons conditions (sb-ext:parse-native-namestring directory)) *compiled-places*)
-    (cdar *compiled-places*)))
+(defun condition-place ()
+  "The directory of what is compiled as things are now."
+  (let* ((text (with-standard-io-syntax (prin1-to-string (conditions))))
+         (directory (sb-ext:parse-native-namestring
+                     (format nil "~a~(~36r~)/" (sb-ext:posix-getenv "MONOLISP_FASLS") (sxhash text)))))
+    (monolisp-seal:call-place (namestring directory) nil)
+    directory))
 
 (defun compiled-place (pathname source)
-  "Where ASDF keeps the compiled file that it would put at PATHNAME, beside its source."
+  "Where ASDF keeps the compiled file that it would put at PATHNAME, beside its source. What was asked once stays where it
+is: a system that is loaded is not compiled again because something else is to be compiled in another way."
   (declare (ignore source))
-  (let* ((conditions (conditions))
-         (directory (or (cdr (assoc conditions *compiled-places* :test #'equal))
-                        (call-compiled-place conditions))))
-    (make-pathname :directory (append (pathname-directory directory) (rest (pathname-directory pathname)))
-                   :defaults pathname)))
+  (if (compiled-p pathname)
+      pathname
+      (let ((name (namestring pathname)))
+        (or (gethash name *compiled-places*)
+            (setf (gethash name *compiled-places*)
+                  (make-pathname :directory (append (pathname-directory (condition-place))
+                                                    (rest (pathname-directory pathname)))
+                                 :defaults pathname))))))
 
 (defun written-or-brought (function pathname)
   "ASDF takes a compiled file for good if its source was written before. What comes out of a package or an archive was

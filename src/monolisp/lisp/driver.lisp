@@ -341,6 +341,8 @@ compiled."
   ;; At debug 0 a function forgets its lambda list, which decides how the entry is called.
   (sb-ext:restrict-compiler-policy 'debug 1)
   (let* ((compiled nil)
+         ;; Names of functions tell the file by the name that definitions have, not by its truename.
+         (selector (shiftf sb-c::*name-context-file-path-selector* 'pathname))
          (hook (let ((sb-ext:*invoke-debugger-hook* #'on-unhandled))
                  (handler-bind ((sb-c:compiler-error #'note-compiler-error)
                                 (warning #'note-warning))
@@ -351,26 +353,25 @@ compiled."
                    (setf compiled (monolisp-watch:unwatch)))
                  sb-ext:*invoke-debugger-hook*)))
     (sb-ext:restrict-compiler-policy 'debug 0)
+    (setf sb-c::*name-context-file-path-selector* selector)
     ;; A program that sets its own hook while it loads keeps it.
     (unless (eq hook #'on-unhandled)
       (setf sb-ext:*invoke-debugger-hook* hook))
     compiled))
 
-(defun wait ()
+(defun wait (descriptor)
   "Until what is compiled is there: until then this process has done what does not depend on it. Who would tell it to go on
 may have ended."
-  (let ((descriptor (sb-ext:posix-getenv "MONOLISP_WAIT_FD")))
-    (when descriptor
-      (sb-alien:with-alien ((octet (array (sb-alien:unsigned 8) 1)))
-        (unless (eql (sb-unix:unix-read (parse-integer descriptor) (sb-alien:alien-sap octet) 1) 1)
-          (sb-ext:exit :abort t :code 0))))))
+  (sb-alien:with-alien ((octet (array (sb-alien:unsigned 8) 1)))
+    (unless (eql (sb-unix:unix-read descriptor (sb-alien:alien-sap octet) 1) 1)
+      (sb-ext:exit :abort t :code 0))))
 
 (defun load-program (job)
   (when (getf job :system)
     (require "asdf")
     ;; What is to be loaded before may say where systems are.
     (unless (getf job :before) (asdf "ENSURE-SOURCE-REGISTRY")))
-  (wait)
+  (when (getf job :wait) (wait (getf job :wait)))
   (multiple-value-bind (declared packages program-op) (load-inputs job)
     (let ((symbol (entry-symbol (or (getf job :entry) declared) packages)))
       (check-entry symbol)

@@ -45,9 +45,15 @@ def sexp(value: Sexp) -> str:
     return "(" + " ".join(map(sexp, value)) + ")"
 
 
-def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, Path]], turn: Pass = Pass.SAVE) -> str:
+def job_text(
+    project: Project,
+    code: Path | None,
+    embedded: Sequence[tuple[str, Path]],
+    turn: Pass = Pass.SAVE,
+    wait: int | None = None,
+) -> str:
     """The job for `project`: save its core, behind a copy of the file `code` if there is one, with the files `embedded`
-    (name, path) inside, unless `turn` ends before."""
+    (name, path) inside, unless `turn` ends before; wait for a byte on the descriptor `wait` before loading it."""
     fields: dict[str, Sexp] = {
         "files": list(project.files),
         "system": project.system,
@@ -57,6 +63,7 @@ def job_text(project: Project, code: Path | None, embedded: Sequence[tuple[str, 
         "debugger": project.debugger,
         "code": code,
         "pass": Symbol(f":{turn.value}"),
+        "wait": wait,
     }
     pairs = " ".join(f"{sexp(name)} . {sexp(path)}".join("()") for name, path in embedded)
     text = " ".join(f":{name} {sexp(value)}" for name, value in fields.items())

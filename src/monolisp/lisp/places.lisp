@@ -11,7 +11,7 @@
 (defun call-place (place name)
   "PLACE is a directory or a file."
   (if (char= (char place (1- (length place))) #\/)
-      (push (cons place name) *places*)
+      (pushnew (cons place name) *places* :test #'equal)
       (setf (gethash place (names)) (literal name))))
 
 (defun names ()
@@ -58,7 +58,7 @@
 (defun rename-place (object)
   "OBJECT may be a place in a file, or the end of a function's name, which tells the file that it is in."
   (typecase object
-    (cons (when (and (eq (car object) :in) (consp (cdr object)) (absolute-p (cadr object)))
+    (cons (when (and (eq (car object) :in) (consp (cdr object)) (null (cddr object)) (absolute-p (cadr object)))
             (push object *tails*)))
     (sb-c::debug-source
      (when (absolute-p (sb-c::debug-source-namestring object))

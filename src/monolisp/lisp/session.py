@@ -13,7 +13,7 @@ from monolisp.libraries.compilers import compilers
 from monolisp.libraries.desk import Desk
 from monolisp.libraries.wishes import FIXES, RECIPES
 from monolisp.lisp.events import Event, death_of, failure_of
-from monolisp.lisp.job import job_text, output_translations, sexp, source_registry
+from monolisp.lisp.job import Pass, job_text, output_translations, sexp, source_registry
 from monolisp.lisp.turns import Ended, Process, Turns, interrupted
 from monolisp.process import STANDARD_ERROR, Command, Finished
 from monolisp.project import Project, embedded_files
@@ -84,9 +84,9 @@ class _Asked:
     environment: dict[str, str]
     meanwhile: Callable[[], None]
 
-    @property
-    def record(self) -> Path:
-        return self.work / "record"
+    def record(self, turn: Pass) -> Path:
+        """What a process reads. Two may be there at once, and what one lists says nothing of the other's lists."""
+        return self.work / f"record-{turn.value}"
 
     @property
     def log(self) -> Path:
@@ -160,7 +160,8 @@ def epoch_of(environ: Mapping[str, str]) -> int:
 
 def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine: Machine, desk: Desk) -> dict[str, str]:
     """The environment of a build: where systems are found, where compiled files and the core go, our C compiler."""
-    fasls = project_fasls(project, toolchain, machine.store)
+    # ASDF asks for compiled files by their truenames.
+    fasls = project_fasls(project, toolchain, machine.store).resolve()
     registry = source_registry((*project.registries, ASDF), machine.environ.get("CL_SOURCE_REGISTRY", ""))
     return {
         **environment(toolchain, machine),
@@ -198,7 +199,7 @@ def load_program(
     if desk.failure is not None:
         raise desk.failure
     _require_libraries(events, desk)
-    found = _outcome(project, saved.path, done, events, asked.record, asked.log)
+    found = _outcome(project, saved.path, done, events, [asked.record(turn) for turn in Pass], asked.log)
     if project.directory.is_relative_to(machine.store.root):
         return found  # a copy that is built again
     # What the store holds is ours, even where the store is in the project's directory.
@@ -207,10 +208,11 @@ def load_program(
 
 
 def _run(asked: _Asked, process: Process) -> Ended:
-    """One Lisp process. What it reads is added to the file "record"."""
+    """One Lisp process."""
     project, toolchain, machine = asked.project, asked.toolchain, asked.machine
-    job = asked.work / f"{process.turn.value}.lisp-expr"  # two processes may be there at once
-    job.write_text(job_text(project, asked.saved.code, embedded_files(project), process.turn), encoding="utf-8")
+    job = asked.work / f"{process.turn.value}.lisp-expr"
+    embedded = embedded_files(project)
+    job.write_text(job_text(project, asked.saved.code, embedded, process.turn, process.wait), encoding="utf-8")
     driver = compiled(_DRIVER, toolchain, machine)
     argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
 
@@ -219,15 +221,14 @@ def _run(asked: _Asked, process: Process) -> Ended:
         if process.wait is None:
             asked.meanwhile()
 
-    with asked.record.open("ab") as recorder:
-        told = {"EVENTS": process.ear.writing, "RECORD": recorder.fileno(), "WAIT": process.wait}
-        descriptors = {f"MONOLISP_{name}_FD": number for name, number in told.items() if number is not None}
+    with asked.record(process.turn).open("ab") as recorder:
+        told = {"MONOLISP_EVENTS_FD": str(process.ear.writing), "MONOLISP_RECORD_FD": str(recorder.fileno())}
         command = Command(
             [*argv, "--eval", f"(monolisp-build:run {sexp(job)})"],
-            asked.environment | {name: str(number) for name, number in descriptors.items()},
+            asked.environment | told,
             cwd=project.directory,
             log=STANDARD_ERROR if machine.verbose else asked.log,
-            pass_fds=tuple(descriptors.values()),
+            pass_fds=(process.ear.writing, recorder.fileno(), *([] if process.wait is None else [process.wait])),
         )
         try:
             return process.runner(command, started), process.ear.events
@@ -237,7 +238,9 @@ def _run(asked: _Asked, process: Process) -> Ended:
             process.ear.close()
 
 
-def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Event], record: Path, log: Path) -> Loaded:
+def _outcome(
+    project: Project, core: Path, done: Finished, events: Sequence[Event], records: Sequence[Path], log: Path
+) -> Loaded:
     failed = next((event for event in events if event.name == "failed"), None)
     if failed is not None:
         raise failure_of(failed, [*map(str, project.registries), "the places that ASDF searches itself"])
@@ -246,7 +249,7 @@ def _outcome(project: Project, core: Path, done: Finished, events: Sequence[Even
             raise DiskFull(path=core.parent)
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         raise death_of(events, done.returncode, said)
-    files, directories, looked_up = read_record(record.read_bytes())
+    files, directories, looked_up = read_records([path.read_bytes() for path in records if path.exists()])
     told = {str(file) for event in events if event.name == "sources" for file in event.listed("files")}
     return Loaded(events, frozenset(files | told), directories, frozenset(looked_up))
 
@@ -273,6 +276,19 @@ def _require_libraries(events: Sequence[Event], desk: Desk) -> None:
 
 def _asker(system: str, file: str) -> str:
     return f"{file} of the system {system}" if system else file or "the program"
+
+
+def read_records(contents: Sequence[bytes]) -> tuple[set[str], dict[str, frozenset[str]], set[str]]:
+    """What several processes reported, each as read_record tells it."""
+    files: set[str] = set()
+    directories: dict[str, frozenset[str]] = {}
+    symbols: set[str] = set()
+    for found, listed, looked_up in map(read_record, contents):
+        files |= found
+        symbols |= looked_up
+        for path, types in listed.items():
+            directories[path] = directories.get(path, frozenset()) | types
+    return files, directories, symbols
 
 
 def read_record(content: bytes) -> tuple[set[str], dict[str, frozenset[str]], set[str]]:

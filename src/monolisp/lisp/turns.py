@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +62,8 @@ class Turns:
                     ended = self._now(Pass.COMPILE, successor)
             if not _told(ended, "compiled"):
                 return ended
+            if successor.gone:  # there was no room for both, for example
+                return self._now(Pass.SAVE, successor)
             self._asked.where = successor.ear.where
             return successor.go()
 
@@ -87,12 +88,19 @@ class Successor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """A process that nobody told to go on ends by itself."""
+        """What nobody told to go on ends here."""
         os.close(self._telling)
+        if self._ended is not None and not self._ended.done():
+            self._runner.stop()
         self._pool.shutdown()
         os.close(self._waiting)
         if self._ended is None:
             self.ear.close()
+
+    @property
+    def gone(self) -> bool:
+        """Whether it ended before it was told to go on."""
+        return self._ended is not None and self._ended.done()
 
     def begin(self) -> Future[Ended]:
         """Start it, if it is not there yet."""
@@ -104,8 +112,7 @@ class Successor:
     def go(self) -> Ended:
         """Let it go on, to its end."""
         ended = self.begin()
-        with suppress(BrokenPipeError):  # it has died: how, it says itself
-            os.write(self._telling, b"!")
+        os.write(self._telling, b"!")
         try:
             return ended.result()
         except KeyboardInterrupt as interrupt:

@@ -117,6 +117,7 @@ class TestJob:
             ":DEBUGGER": NIL,
             ":CODE": NIL,
             ":PASS": Symbol(":SAVE"),
+            ":WAIT": NIL,
             ":EMBED": [],
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,25 @@ def test_what_fails_while_it_compiles_has_no_successor(tmp_path: Path) -> None:
 
     assert Turns(run, machine(store), Desk()).saved(store, "lock")[1] == [Event("failed", {})]
     assert lisp.told == [b""], "the descriptor is closed, and the process ends"
+
+
+def test_a_successor_that_died_is_followed_by_another(tmp_path: Path) -> None:
+    """Where there is no room for two at once, for example."""
+    store = Store(tmp_path / "store").prepare()
+    lisp, died = Lisp(cold=True), threading.Event()
+
+    def run(process: Process) -> Ended:
+        if process.wait is not None:
+            process.ear.close()
+            died.set()
+            return replace(DONE, returncode=1), []
+        ended = lisp.run(process)
+        assert process.turn is Pass.SAVE or died.wait(5)
+        time.sleep(0.1)
+        return ended
+
+    assert Turns(run, machine(store), Desk()).saved(store, "lock")[1] == [Event("save", {})]
+    assert lisp.turns == [Pass.COMPILE, Pass.SAVE]
 
 
 def test_while_another_compiles(tmp_path: Path) -> None:
