@@ -42,7 +42,7 @@ def said(monolisp: Monolisp, script: Path, **env: str) -> str:
     ("before", "answer"),
     [
         ("(setf *read-default-float-format* 'double-float)", "DOUBLE-FLOAT NIL\n"),
-        pytest.param("(pushnew :special *features*)", "SINGLE-FLOAT T\n", marks=pytest.mark.slow),
+        ("(pushnew :special *features*)", "SINGLE-FLOAT T\n"),
         pytest.param("(declaim (optimize (debug 3) (safety 3)))", "SINGLE-FLOAT NIL\n", marks=pytest.mark.slow),
         pytest.param("(sb-ext:restrict-compiler-policy 'safety 3)", "SINGLE-FLOAT NIL\n", marks=pytest.mark.slow),
     ],
