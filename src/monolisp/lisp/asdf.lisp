@@ -95,7 +95,7 @@ is: a system that is loaded is not compiled again because something else is to b
 written long ago: its inode tells when it came."
   (let ((written (funcall function pathname)))
     (if (and (integerp written) (not (compiled-p pathname)))
-        (max written (+ (brought pathname) sb-impl::unix-to-universal-time))
+        (max written (+ (brought pathname) (encode-universal-time 0 0 0 1 1 1970 0)))
         written)))
 
 (defun brought (pathname)
