@@ -72,7 +72,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Wanted:
     """What is to be loaded and saved. `work` is a directory for passing things; `meanwhile` is called once Lisp is at
     work."""
 
@@ -193,13 +193,13 @@ def load_program(
     """
     fasls = project_fasls(project, toolchain, machine.store)
     env = _surroundings(project, saved, toolchain, machine, desk)
-    asked = _Asked(project, toolchain, machine, work, saved, env, meanwhile)
-    turns = Turns(lambda process: _run(asked, process), machine, desk)
+    wanted = _Wanted(project, toolchain, machine, work, saved, env, meanwhile)
+    turns = Turns(lambda process: _run(wanted, process), machine, desk)
     done, events = turns.saved(machine.store, f"compiled-files-{fasls.parent.name}-{fasls.name}")
     if desk.failure is not None:
         raise desk.failure
     _require_libraries(events, desk)
-    found = _outcome(project, saved.path, done, events, [asked.record(turn) for turn in Pass], asked.log)
+    found = _outcome(project, saved.path, done, events, [wanted.record(turn) for turn in Pass], wanted.log)
     if project.directory.is_relative_to(machine.store.root):
         return found  # a copy that is built again
     # What the store holds is ours, even where the store is in the project's directory.
@@ -207,27 +207,27 @@ def load_program(
     return replace(found, files=frozenset(name for name in found.files if not name.startswith(ours)))
 
 
-def _run(asked: _Asked, process: Process) -> Ended:
+def _run(wanted: _Wanted, process: Process) -> Ended:
     """One Lisp process."""
-    project, toolchain, machine = asked.project, asked.toolchain, asked.machine
-    job = asked.work / f"{process.turn.value}.lisp-expr"
+    project, toolchain, machine = wanted.project, wanted.toolchain, wanted.machine
+    job = wanted.work / f"{process.turn.value}.lisp-expr"
     embedded = embedded_files(project)
-    job.write_text(job_text(project, asked.saved.code, embedded, process.turn, process.wait), encoding="utf-8")
+    job.write_text(job_text(project, wanted.saved.code, embedded, process.turn, process.wait), encoding="utf-8")
     driver = compiled(_DRIVER, toolchain, machine)
     argv = [*lisp(toolchain, machine, project.build_heap), "--non-interactive", "--load", driver]
 
     def started(_: int) -> None:
         process.ear.listen()
         if process.wait is None:
-            asked.meanwhile()
+            wanted.meanwhile()
 
-    with asked.record(process.turn).open("ab") as recorder:
+    with wanted.record(process.turn).open("ab") as recorder:
         told = {"MONOLISP_EVENTS_FD": str(process.ear.writing), "MONOLISP_RECORD_FD": str(recorder.fileno())}
         command = Command(
             [*argv, "--eval", f"(monolisp-build:run {sexp(job)})"],
-            asked.environment | told,
+            wanted.environment | told,
             cwd=project.directory,
-            log=STANDARD_ERROR if machine.verbose else asked.log,
+            log=STANDARD_ERROR if machine.verbose else wanted.log,
             pass_fds=(process.ear.writing, recorder.fileno(), *([] if process.wait is None else [process.wait])),
         )
         try:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from monolisp import stages
 from monolisp.process import Command, Finished, Stopped, Together
 from monolisp.progress import Silent
 from monolisp.stages import expected, run_stages
@@ -69,6 +73,30 @@ def test_a_failure_stops_the_others_and_is_raised() -> None:
     with pytest.raises(ValueError, match="the first failure"):
         run(watched, stopped.set, C_library=killed, cross_compiler=fail)
     assert "+headers" not in watched.told
+
+
+class Interrupted(ThreadPoolExecutor):
+    """Ctrl-C comes when a thread has started and the pool has not noted it yet."""
+
+    def submit(self, work: Any, /, *args: Any, **more: Any) -> Future[Any]:
+        threading.Thread(target=work, args=args).start()
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go on writing into a directory that is being removed."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        stop.wait(5)
+        time.sleep(0.2)
+        ended.set()
+
+    monkeypatch.setattr(stages, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages({"one": ()}, {"one": work}, Silent(), stop.set, 1)
+    assert ended.is_set()
 
 
 def test_the_expected_end_is_that_of_the_longest_way() -> None:
