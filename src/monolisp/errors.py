@@ -748,7 +748,7 @@ class NotReproducible(MonolispError):
     what = "{file} is not the same when it is built again with another {changed}"
     why = "these places differ:\n  {places}"
     todo = (
-        "what a program does while it loads is its own: look there for the time, random states, names of files and "
+        "what a program does while it loads is its own: look there for the time, random numbers, names of files and "
         "variables of the environment that are kept"
     )
 

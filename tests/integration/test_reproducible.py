@@ -132,6 +132,32 @@ WITH_THE_TIME = """
 """
 
 
+SEEDED = """
+(defvar *seeded* (make-random-state t))
+(defvar *copy* (make-random-state *seeded*))
+(setf *random-state* (sb-ext:seed-random-state t))
+(defvar *fixed* (sb-ext:seed-random-state 42))
+(defvar *early* nil)
+(push (lambda () (setf *early* (random 1000000000 *seeded*))) sb-ext:*init-hooks*)
+(defun main ()
+  (format t "~{~d ~}" (list *early* (random 1000000000 *copy*) (random 1000000000) (random 1000000000 *fixed*))))
+"""
+
+
+def test_what_chance_seeds_is_the_same_in_builds_and_another_in_runs(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Also in an empty root directory, where SBCL would know but its process number and the time since it began."""
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "app.lisp").write_text(SEEDED, encoding="utf-8")
+        assert monolisp("build", "app.lisp", cwd=tmp_path / place).code == 0
+    require_same(tmp_path / "a" / "app", tmp_path / "b" / "app")
+    in_nothing = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "chroot", tmp_path / "a", "/app"]
+    runs = [run(in_nothing).out.split() for _ in range(2)] + [run([tmp_path / "a" / "app"]).out.split()]
+    early, copies, current, fixed = (set(numbers) for numbers in zip(*runs, strict=True))
+    assert len(early) == len(copies) == len(current) == 3
+    assert len(fixed) == 1
+
+
 class TestCheck:
     def test_the_same(self, monolisp: Monolisp, tmp_path: Path) -> None:
         (tmp_path / "app.lisp").write_text(PROGRAM, encoding="utf-8")

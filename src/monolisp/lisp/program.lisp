@@ -21,6 +21,9 @@
 (defvar *embedded* (make-hash-table :test 'equal)
   "Name → octets of every embedded file.")
 
+(defvar *seeded* '()
+  "The random states that were seeded by chance while the program was loaded.")
+
 (defun embedded-file (name)
   "The octets of the embedded file NAME, a vector of (unsigned-byte 8); NIL when there is none of that name."
   (values (gethash name *embedded*)))
@@ -64,6 +67,25 @@
     (sb-alien:alien-funcall (sb-alien:extern-alien "setenv" (function sb-alien:int sb-alien:c-string sb-alien:c-string
                                                                       sb-alien:int))
                             "HOME" "/" 0)))
+
+(defun replace-seed (state other)
+  (replace (sb-kernel::random-state-state state) (sb-kernel::random-state-state other)))
+
+(defun chance ()
+  "What the kernel draws, for SEED-RANDOM-STATE. SBCL reads /dev/urandom, which an empty root directory has not: T lets it."
+  (let ((words (make-array 8 :element-type '(unsigned-byte 32))))
+    (sb-sys:with-pinned-objects (words)
+      (if (= 32 (sb-alien:alien-funcall
+                 (sb-alien:extern-alien "getrandom" (function sb-alien:long sb-sys:system-area-pointer
+                                                              sb-alien:unsigned-long sb-alien:unsigned-int))
+                 (sb-sys:vector-sap words) 32 0))
+          words
+          t))))
+
+(defun seed-again ()
+  "The first of the hooks of an executable in which there are such states."
+  (dolist (state *seeded*)
+    (replace-seed state (sb-ext:seed-random-state (chance)))))
 
 (defun start ()
   "The toplevel function of every executable."

@@ -25,7 +25,8 @@ from monolisp.toolchain.toolchain import Toolchain
 FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
-_NAMES = ("symbols", "types", "places", "seal", "program", "watch", "names", "events", "asdf", "sources", "driver")
+_SAME = ("symbols", "types", "places", "seal")
+_NAMES = (*_SAME, "program", "random", "watch", "names", "events", "asdf", "sources", "driver")
 _DRIVER = tuple(FOLDER / f"{name}.lisp" for name in _NAMES)
 
 
