@@ -31,7 +31,8 @@ def second_build(project: Project, target: Target, machine: Machine, first: Path
     does."""
     with machine.store.workspace() as folder, _elsewhere(project, folder) as (moved, changed):
         output = folder / "executable"
-        again = replace(machine, store=_cold(machine.store, folder), environ={**machine.environ, **_OTHER, **_PADDING})
+        env = {**machine.environ, **_OTHER, **_PADDING, "TMPDIR": str(folder)}
+        again = replace(machine, store=_cold(machine.store, folder), environ=env)
         plan = plan_build(replace(moved, output=output, suffix=""), target, again, always=True)
         # A copy of a checkout has no git revision of its own.
         build(plan, again, again=inspect(first).provenance)

@@ -123,6 +123,24 @@ def test_a_source_that_was_written_long_ago(monolisp: Monolisp, tmp_path: Path) 
     assert said(monolisp, script) == "DOUBLE-FLOAT NIL\n"
 
 
+def test_definitions_are_loaded_once(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Also after the program is loaded, when its sources are told: ASDF would load what its definition depends on."""
+    (tmp_path / "app.asd").write_text(
+        """(defvar cl-user::*times* 0)
+           (incf cl-user::*times*)
+           (defsystem "app" :depends-on ("app/more") :entry-point "cl-user::main")
+           (defsystem "app/more" :components ((:file "more")))""",
+        encoding="utf-8",
+    )
+    (tmp_path / "more.lisp").write_text("(defun cl-user::main () (princ cl-user::*times*))", encoding="utf-8")
+    for file in ("app.asd", "more.lisp"):
+        os.utime(tmp_path / file, (1_000_000_000, 1_000_000_000))
+    for _ in ("cold", "warm"):
+        done = monolisp("build", "app", "--always")
+        assert done.code == 0, done.err
+        assert run([tmp_path / "app"]).out == "1"
+
+
 def test_a_list_that_looks_like_a_place_stays(monolisp: Monolisp, tmp_path: Path) -> None:
     """SBCL names functions by their files, (LAMBDA () :IN "/me/app.lisp"); a program may have such lists."""
     (tmp_path / "app.lisp").write_text(

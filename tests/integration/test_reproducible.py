@@ -27,6 +27,7 @@ PROGRAM = """
                   table))
 (declaim (ftype (function (narrow &key (:deep (or narrow null))) (values narrow &optional)) narrowed))
 (defun narrowed (n &key deep) (or deep n))
+(defvar *temporary* (sb-ext:posix-getenv "TMPDIR"))
 (defun main () (format t "~a ~a~%" (narrowed 5 :deep 7) (hash-table-count *table*)))
 """
 
@@ -43,6 +44,7 @@ def built(monolisp: Monolisp, directory: Path, text: str, **env: str) -> str:
 def test_a_script_in_other_places_and_times(monolisp: Monolisp, tmp_path: Path) -> None:
     """Other directories, user names, time zones, locales, environments, parts of a second."""
     other = {"USER": "someone", "LOGNAME": "someone", "HOME": str(tmp_path / "home"), "TZ": "Asia/Tokyo"}
+    other["TMPDIR"] = str(tmp_path)
     found = {
         built(monolisp, tmp_path / "a", PROGRAM),
         built(monolisp, tmp_path / "a-longer" / "name" / "of" / "a-directory", PROGRAM),
@@ -50,6 +52,21 @@ def test_a_script_in_other_places_and_times(monolisp: Monolisp, tmp_path: Path) 
         built(monolisp, tmp_path / "c", PROGRAM, **{f"VARIABLE_{number}": "x" * number for number in range(200)}),
     }
     assert len(found) == 1
+
+
+def test_temporary_files_go_where_the_user_says(monolisp: Monolisp, tmp_path: Path) -> None:
+    """Those of UIOP, as CFFI's groveler makes them, while the program is loaded; the executable does not know."""
+    mine = tmp_path / "of-mine"
+    mine.mkdir()
+    place = "(uiop:native-namestring (uiop:temporary-directory))"
+    (tmp_path / "app.lisp").write_text(
+        f"""(require :asdf)
+            (unless (equal {place} "{mine}/") (error "they go to ~a" {place}))
+            (defun main () (princ {place}))"""
+    )
+    done = monolisp("build", "app.lisp", env={"TMPDIR": str(mine)})
+    assert done.code == 0, done.err
+    assert run([tmp_path / "app"], TMPDIR="/theirs").out == "/theirs/"
 
 
 def test_nothing_of_the_place_is_inside(monolisp: Monolisp, tmp_path: Path) -> None:

@@ -26,6 +26,10 @@
   (when (and (not *watching*) (find-package "ASDF") (find-symbol "PERFORM" "ASDF"))
     (setf *watching* t)
     (watch-files)
+    (let ((temporary (sb-ext:posix-getenv "MONOLISP_TMPDIR")))
+      (when (plusp (length temporary))
+        (setf (symbol-value (find-symbol "*TEMPORARY-DIRECTORY*" "UIOP"))
+              (sb-ext:parse-native-namestring temporary nil *default-pathname-defaults* :as-directory t))))
     (sb-int:encapsulate (find-symbol "SAFE-FILE-WRITE-DATE" "UIOP") 'monolisp #'written-or-brought)
     (asdf "INITIALIZE-OUTPUT-TRANSLATIONS"
           '(:output-translations (t (:function compiled-place)) :ignore-inherited-configuration))))

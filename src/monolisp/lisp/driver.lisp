@@ -251,6 +251,7 @@ runtime that we run on."
           (sb-alien:alien-sap (sb-alien:make-alien-string code))))
   (tidy-uiop)
   (forget-places)
+  (unwatch-asdf) ; until now, or ASDF would take definitions for changed and load them again
   (unless (monolisp-seal:sealed-p) (monolisp-seal:rename-places))
   (setf *package* (find-package "COMMON-LISP-USER")
         *features* (adjoin :monolisp *features*))
@@ -325,7 +326,6 @@ programs, not before they are saved. SBCL looks at this number at the end of a c
       (pushnew (intern feature "KEYWORD") *features*))
     (when (and (load-watched job) (eq (getf job :pass) :compile))
       (end-pass "compiled"))
-    (unwatch-asdf)
     (monolisp-random:unwatch)
     (monolisp-seal:wipe-stack)
     (tell-sources)

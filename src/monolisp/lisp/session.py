@@ -164,8 +164,12 @@ def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine:
     # ASDF asks for compiled files by their truenames.
     fasls = project_fasls(project, toolchain, machine.store).resolve()
     registry = source_registry((*project.registries, ASDF), machine.environ.get("CL_SOURCE_REGISTRY", ""))
+    env = environment(toolchain, machine)
+    # Not for the program to keep, as one with CL-FAD would: UIOP is told (asdf.lisp), and forgets it.
+    temporary = {"MONOLISP_TMPDIR": env.pop("TMPDIR", "")}
     return {
-        **environment(toolchain, machine),
+        **env,
+        **temporary,
         "MONOLISP_CORE": str(saved.path),
         "MONOLISP_DESK": str(desk.address),
         "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",
