@@ -306,12 +306,14 @@ def _meanwhile(action: Callable[[], None]) -> Iterator[None]:
 def _get_ready() -> None:
     """Import what comes after Lisp while Lisp works: a tenth of a warm build."""
     import monolisp.elf.trial
-    import monolisp.elf.verdict
     import monolisp.libraries.supplier
     import monolisp.link.link
     import monolisp.provenance.gather
     import monolisp.provenance.note
     import monolisp.sbom.noted  # noqa: F401
+    from monolisp.elf.verdict import rules
+
+    rules()
 
 
 @dataclass(frozen=True)
