@@ -133,13 +133,16 @@ def _seal(path: Path, told: _Told, text: bytes) -> bytes:
 
 
 def _windows(file: int, begin: int, size: int) -> Iterator[memoryview]:
-    """What the file has from `begin` on, piece by piece: mapped, so that nothing is copied, and also not when this process
-    forks meanwhile; by pieces, since what is mapped counts as memory of ours."""
+    """What the file has from `begin` on: mapped, so that nothing is copied, also not when this process forks meanwhile;
+    piece by piece, since what is mapped counts as memory of ours."""
     end = min(begin + size, os.fstat(file).st_size)
     while begin < end:
         skipped = begin % mmap.ALLOCATIONGRANULARITY
         count = min(end - begin, _PIECE - skipped)
-        with mmap.mmap(file, skipped + count, _MAPPED, mmap.PROT_READ, offset=begin - skipped) as mapped:
-            with memoryview(mapped) as whole, whole[skipped:] as window:
-                yield window
+        with (
+            mmap.mmap(file, skipped + count, _MAPPED, mmap.PROT_READ, offset=begin - skipped) as mapped,
+            memoryview(mapped) as whole,
+            whole[skipped:] as window,
+        ):
+            yield window
         begin += count
