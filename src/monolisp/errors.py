@@ -888,7 +888,10 @@ class RebuildDiffers(MonolispError):
     exit_code = Exit.DIFFERS
     what = "what was built again is not {file}"
     why = "{reason}"
-    todo = "supply what differs as it was (--source-dir DIR), with the monolisp that made it; docs/rebuild.md says more"
+    todo = (
+        "supply what differs as it was (--source-dir DIR), with the monolisp that made it; where only Lisp objects "
+        "differ, the program keeps the time or more of its surroundings while it loads; docs/rebuild.md says more"
+    )
 
 
 class SourcesGone(MonolispError):

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from monolisp.errors import Exit
 from monolisp.store import sha256_file
 from monolisp.target import find_target
 from monolisp.toolchain.toolchain import toolchain_digest
 from monolisp.toolchain.version import DEFAULT
 
 from .conftest import EXAMPLES, Ended, Monolisp, run
+from .test_json import check
 
 ZLIB = """(load "part.lisp")
 (sb-alien:load-shared-object "libz.so.1")
@@ -122,6 +124,19 @@ def test_systems_are_identical(monolisp: Monolisp, tmp_path: Path) -> None:
     done = monolisp("rebuild", program, "--source-dir", tmp_path, "-o", tmp_path / "again")
     assert done.code == 0, done.err
     assert sha256_file(tmp_path / "again") == sha256_file(program)
+
+
+def test_a_program_that_reads_the_time_while_it_loads(monolisp: Monolisp, tmp_path: Path) -> None:
+    """The object that differs is named, and the file that made it."""
+    text = "(defvar *built* (get-internal-real-time)) (defun main () (print *built*))"
+    (tmp_path / "app.lisp").write_text(f"(sleep 0.01) {text}", encoding="utf-8")
+    assert monolisp("build", "app.lisp").code == 0
+    done = monolisp("rebuild", "app", "--json")
+    assert done.code == Exit.DIFFERS
+    (one,) = done.json()["differences"]
+    assert one["what"].startswith("section lisp.core")
+    assert one["held"][-1] == "symbol *BUILT*, defined in app.lisp"
+    check(done.json())
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from monolisp import __version__
@@ -16,7 +17,7 @@ from monolisp.archive.places import Places
 from monolisp.archive.project import project_of, require_rebuildable
 from monolisp.archive.systems import Asker, Definition, link_definitions, registry_form
 from monolisp.build import build, plan_build
-from monolisp.compare import Difference, section_differences
+from monolisp.compare import Difference, differences, section_differences, shape_for
 from monolisp.errors import NoSuchRecipe
 from monolisp.libraries.recipe import Cookbook
 from monolisp.libraries.wishes import RECIPES
@@ -86,7 +87,7 @@ def rebuild(
     search.places.check()
     for note in warnings(record):
         tell(note)
-    return compared(original, _built(record, search, machine, tell, root, output))
+    return compared(original, _built(record, search, machine, tell, root, output), partial(_objects, machine=machine))
 
 
 def _built(
@@ -179,17 +180,28 @@ def _recipe_warnings(record: Provenance) -> Iterator[str]:
                 yield f"note: this monolisp has another recipe for {which}: the result will differ"
 
 
-def compared(original: Original, made: Path) -> Outcome:
-    """What the result is, beside the original."""
+Comparison = Callable[[Path, Path], Sequence[Difference]]
+
+
+def compared(original: Original, made: Path, content: Comparison = section_differences) -> Outcome:
+    """What the result is, beside the original; `content` says where the files differ."""
     found = sha256_file(made)
     if found == original.sha256:
         return Outcome(True, found)
-    differences: Sequence[Difference] = record_differences(original.record, inspect(made).provenance)
+    differing = record_differences(original.record, inspect(made).provenance)
     if original.file is not None:
-        differences = [*differences, *section_differences(original.file, made)]
-    if not differences:
-        differences = [Difference("sha256 of the file", original.sha256, found)]
-    return Outcome(False, found, tuple(differences))
+        differing += content(original.file, made)
+    return Outcome(False, found, tuple(differing or [Difference("sha256 of the file", original.sha256, found)]))
+
+
+def _objects(before: Path, after: Path, machine: Machine) -> Sequence[Difference]:
+    """Object by object, where both have the same SBCL: another one has everything in other places."""
+    one, other = inspect(before).provenance, inspect(after).provenance
+    if one.sbcl.core != other.sbcl.core:
+        return section_differences(before, after)
+    spec = " ".join([other.sbcl.version, *other.sbcl.features])
+    toolchain, _ = find_toolchain(spec, find_target(other.target), machine.store)
+    return differences(before, after, shape_for(toolchain, machine))
 
 
 def keep_directory(root: Path, name: str, machine: Machine) -> Path:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ def _search(options: argparse.Namespace) -> Search:
 
 def _told(original: Original, outcome: Outcome, kept: Path | None, options: argparse.Namespace) -> int:
     name = options.file or original.record.program.name
-    differing = [{"what": one.what, "before": one.before, "after": one.after} for one in outcome.differences]
+    differing = [asdict(one) for one in outcome.differences]
     if options.json:
         told = {"identical": outcome.identical, "sha256": outcome.sha256, "expected": original.sha256}
         told |= {"differences": differing, "kept": str(kept) if kept else None}
