@@ -55,13 +55,17 @@ def test_a_script_in_other_places_and_times(monolisp: Monolisp, tmp_path: Path) 
 
 
 def test_temporary_files_go_where_the_user_says(monolisp: Monolisp, tmp_path: Path) -> None:
-    """Those of UIOP, as CFFI's groveler makes them, while the program is loaded; the executable does not know."""
+    """Those of UIOP, as CFFI's groveler makes them, and of other processes, while the program is loaded; the executable
+    does not know."""
     mine = tmp_path / "of-mine"
     mine.mkdir()
     place = "(uiop:native-namestring (uiop:temporary-directory))"
     (tmp_path / "app.lisp").write_text(
         f"""(require :asdf)
-            (unless (equal {place} "{mine}/") (error "they go to ~a" {place}))
+            (dolist (said (list {place} (uiop:run-program "echo $TMPDIR/" :output '(:string :stripped t))))
+              (unless (equal said "{mine}/") (error "they go to ~a" said)))
+            (uiop:setup-temporary-directory)
+            (unless (equal {place} "{mine}/") (error "now they go to ~a" {place}))
             (defun main () (princ {place}))"""
     )
     done = monolisp("build", "app.lisp", env={"TMPDIR": str(mine)})
@@ -154,25 +158,36 @@ SEEDED = """
 (defvar *copy* (make-random-state *seeded*))
 (setf *random-state* (sb-ext:seed-random-state t))
 (defvar *fixed* (sb-ext:seed-random-state 42))
+(defvar *late* nil)
 (defvar *early* nil)
-(push (lambda () (setf *early* (random 1000000000 *seeded*))) sb-ext:*init-hooks*)
+(defun drawn (state) (random 1000000000 state))
+(defun early () (setf *early* (drawn *seeded*)))
+(random 10 (make-random-state t))
+(push (lambda () (setf *late* (make-random-state t)) HOOKS) sb-ext:*save-hooks*)
 (defun main ()
-  (format t "~{~d ~}" (list *early* (random 1000000000 *copy*) (random 1000000000) (random 1000000000 *fixed*))))
+  (format t "~{~d ~}" (list (or *early* (drawn *seeded*)) (drawn *copy*) (drawn *random-state*) (drawn *late*)
+                            (drawn *fixed*))))
 """
 
 
-def test_what_chance_seeds_is_the_same_in_builds_and_another_in_runs(monolisp: Monolisp, tmp_path: Path) -> None:
-    """Also in an empty root directory, where SBCL would know but its process number and the time since it began."""
+@pytest.mark.parametrize("hooks", ["(push 'early sb-ext:*init-hooks*)", "(setf sb-ext:*init-hooks* '())"])
+def test_what_chance_seeds_is_the_same_in_builds_and_another_in_runs(
+    hooks: str, monolisp: Monolisp, tmp_path: Path
+) -> None:
+    """Also in an empty root directory, where SBCL would know but its process number and the time since it began; and
+    where hooks for saving seed, and set those for starting. A copy repeats what it was copied from."""
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
-        (tmp_path / place / "app.lisp").write_text(SEEDED, encoding="utf-8")
-        assert monolisp("build", "app.lisp", cwd=tmp_path / place).code == 0
+        (tmp_path / place / "app.lisp").write_text(SEEDED.replace("HOOKS", hooks), encoding="utf-8")
+        done = monolisp("build", "app.lisp", cwd=tmp_path / place)
+        assert done.code == 0, done.err
     require_same(tmp_path / "a" / "app", tmp_path / "b" / "app")
     in_nothing = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "chroot", tmp_path / "a", "/app"]
     runs = [run(in_nothing).out.split() for _ in range(2)] + [run([tmp_path / "a" / "app"]).out.split()]
-    early, copies, current, fixed = (set(numbers) for numbers in zip(*runs, strict=True))
-    assert len(early) == len(copies) == len(current) == 3
-    assert len(fixed) == 1
+    seeded, copies, current, late, fixed = zip(*runs, strict=True)
+    assert seeded == copies
+    assert len({*seeded, *current, *late}) == 9
+    assert len({*fixed}) == 1
 
 
 class TestCheck:

@@ -18,7 +18,7 @@ from monolisp.archive.project import project_of, require_rebuildable
 from monolisp.archive.systems import Asker, Definition, link_definitions, registry_form
 from monolisp.build import build, plan_build
 from monolisp.compare import Difference, differences, section_differences, shape_for
-from monolisp.errors import NoSuchRecipe
+from monolisp.errors import BadCore, LispDied, NoSuchRecipe
 from monolisp.libraries.recipe import Cookbook
 from monolisp.libraries.wishes import RECIPES
 from monolisp.lisp.session import project_fasls
@@ -87,7 +87,7 @@ def rebuild(
     search.places.check()
     for note in warnings(record):
         tell(note)
-    return compared(original, _built(record, search, machine, tell, root, output), partial(_objects, machine=machine))
+    return compared(original, _built(record, search, machine, tell, root, output), partial(_objects, machine, tell))
 
 
 def _built(
@@ -190,18 +190,21 @@ def compared(original: Original, made: Path, content: Comparison = section_diffe
         return Outcome(True, found)
     differing = record_differences(original.record, inspect(made).provenance)
     if original.file is not None:
-        differing += content(original.file, made)
+        # Where the records say why, objects would only hide it.
+        differing += (section_differences if differing else content)(original.file, made)
     return Outcome(False, found, tuple(differing or [Difference("sha256 of the file", original.sha256, found)]))
 
 
-def _objects(before: Path, after: Path, machine: Machine) -> Sequence[Difference]:
-    """Object by object, where both have the same SBCL: another one has everything in other places."""
-    one, other = inspect(before).provenance, inspect(after).provenance
-    if one.sbcl.core != other.sbcl.core:
+def _objects(machine: Machine, tell: Callable[[str], None], before: Path, after: Path) -> Sequence[Difference]:
+    """Object by object; where heaps of that SBCL cannot be read, that is told, and sections have to do."""
+    sbcl = inspect(after).provenance.sbcl
+    spec, target = " ".join([sbcl.version, *sbcl.features]), find_target(inspect(after).provenance.target)
+    try:
+        shape = shape_for(find_toolchain(spec, target, machine.store)[0], machine)
+        return differences(before, after, shape)
+    except (LispDied, BadCore) as error:
+        tell(f"note: which objects differ cannot be told of SBCL {spec}: {error.why_text}")
         return section_differences(before, after)
-    spec = " ".join([other.sbcl.version, *other.sbcl.features])
-    toolchain, _ = find_toolchain(spec, find_target(other.target), machine.store)
-    return differences(before, after, shape_for(toolchain, machine))
 
 
 def keep_directory(root: Path, name: str, machine: Machine) -> Path:

@@ -252,6 +252,8 @@ runtime that we run on."
   (tidy-uiop)
   (forget-places)
   (unwatch-asdf) ; until now, or ASDF would take definitions for changed and load them again
+  (show-temporary-directory)
+  (monolisp-random:unwatch-last)
   (unless (monolisp-seal:sealed-p) (monolisp-seal:rename-places))
   (setf *package* (find-package "COMMON-LISP-USER")
         *features* (adjoin :monolisp *features*))
@@ -265,6 +267,7 @@ runtime that we run on."
       ;; Nothing of the build side stays: only this call still runs, on code that is its own.
       (delete-package "MONOLISP-BUILD")
       (delete-package "MONOLISP-NAMES")
+      (delete-package "MONOLISP-RANDOM")
       (delete-package "MONOLISP-SEAL")
       (monolisp-seal:wipe-stack)
       (sb-ext:save-lisp-and-die "monolisp.core" :toplevel #'monolisp:start :executable (and code t)))))
@@ -326,7 +329,6 @@ programs, not before they are saved. SBCL looks at this number at the end of a c
       (pushnew (intern feature "KEYWORD") *features*))
     (when (and (load-watched job) (eq (getf job :pass) :compile))
       (end-pass "compiled"))
-    (monolisp-random:unwatch)
     (monolisp-seal:wipe-stack)
     (tell-sources)
     (tell-image)
@@ -350,6 +352,7 @@ compiled."
                    (monolisp-watch:watch (lambda ()
                                            (if (eq (getf job :pass) :look) (end-pass "compiles") (tell "compiling"))))
                    (monolisp-random:watch)
+                   (hide-temporary-directory)
                    (expect-asdf)
                    (load-program job)
                    (setf compiled (monolisp-watch:unwatch)))

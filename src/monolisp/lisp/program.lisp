@@ -22,7 +22,10 @@
   "Name → octets of every embedded file.")
 
 (defvar *seeded* '()
-  "The random states that were seeded by chance while the program was loaded.")
+  "The random states that were seeded by chance while the program was loaded: lists of those that are alike.")
+
+(defvar *chance-asked* nil
+  "True once they are seeded in this run.")
 
 (defun embedded-file (name)
   "The octets of the embedded file NAME, a vector of (unsigned-byte 8); NIL when there is none of that name."
@@ -84,13 +87,19 @@
 
 (defun seed-again ()
   "The first of the hooks of an executable in which there are such states."
-  (dolist (state *seeded*)
-    (replace-seed state (sb-ext:seed-random-state (chance)))))
+  (setf *chance-asked* t)
+  (dolist (states *seeded*)
+    (let ((seeded (sb-ext:seed-random-state (chance))))
+      (dolist (state states)
+        (replace-seed state seeded)))))
 
 (defun start ()
   "The toplevel function of every executable."
   (when (sb-ext:posix-getenv "MONOLISP_PROBE")
     (sb-ext:exit :code 0 :abort t))
+  ;; A program may have forgotten all hooks.
+  (unless (shiftf *chance-asked* nil)
+    (seed-again))
   (sb-sys:enable-interrupt sb-unix:sigterm #'on-terminate)
   (handler-bind ((sb-sys:interactive-interrupt (lambda (condition)
                                                  (declare (ignore condition))

@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 # Systems of ours that definitions may depend on.
 ASDF = FOLDER.parent / "asdf"
 _SAME = ("symbols", "types", "places", "seal")
-_NAMES = (*_SAME, "program", "random", "watch", "names", "events", "asdf", "sources", "driver")
+_NAMES = (*_SAME, "program", "random", "watch", "names", "events", "temporary", "asdf", "sources", "driver")
 _DRIVER = tuple(FOLDER / f"{name}.lisp" for name in _NAMES)
 
 
@@ -164,12 +164,8 @@ def _surroundings(project: Project, saved: Saved, toolchain: Toolchain, machine:
     # ASDF asks for compiled files by their truenames.
     fasls = project_fasls(project, toolchain, machine.store).resolve()
     registry = source_registry((*project.registries, ASDF), machine.environ.get("CL_SOURCE_REGISTRY", ""))
-    env = environment(toolchain, machine)
-    # Not for the program to keep, as one with CL-FAD would: UIOP is told (asdf.lisp), and forgets it.
-    temporary = {"MONOLISP_TMPDIR": env.pop("TMPDIR", "")}
     return {
-        **env,
-        **temporary,
+        **environment(toolchain, machine),
         "MONOLISP_CORE": str(saved.path),
         "MONOLISP_DESK": str(desk.address),
         "PATH": f"{compilers(toolchain.target, machine)}:{machine.path}",

@@ -35,7 +35,7 @@
           ("symbol_size" ,sb-vm:symbol-size) ("symbol_name" ,sb-vm:symbol-name-slot) ("fdefn_name" ,sb-vm:fdefn-name-slot)
           ("debug_info" ,sb-vm:code-debug-info-slot)
           ("data_start" ,sb-vm:instance-slots-offset)
-          ("layout_class" ,(slot-index 'sb-kernel:layout "CLASSOID"))
+          ("layout_class" ,(slot-index 'sb-kernel::layout "CLASSOID"))
           ("class_name" ,(slot-index 'sb-kernel:classoid "NAME"))
           ("info_name" ,(slot-index 'sb-c::compiled-debug-info "NAME"))
           ("info_source" ,(slot-index 'sb-c::compiled-debug-info "SOURCE"))

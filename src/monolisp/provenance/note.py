@@ -29,9 +29,7 @@ _SEAL = hashlib.sha256().digest_size
 _HEAD = len(_MAGIC) + _SEAL
 _ALLOC = 2
 _MOST = 1 << 24
-_PIECE = 1 << 22
-# Populated at once: a fault for every few pages takes longer.
-_MAPPED = mmap.MAP_SHARED | mmap.MAP_POPULATE
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -122,27 +120,21 @@ def _seal_of(path: Path) -> tuple[int, bytes]:
 
 
 def _seal(path: Path, told: _Told, text: bytes) -> bytes:
+    """Read, not mapped: what is mapped counts as memory of ours, and ends the process where the file gets shorter. The
+    buffer is shared memory, so that a fork meanwhile does not copy it."""
     seal = hashlib.sha256(told.facts)
-    with path.open("rb", buffering=0) as stream:
+    with path.open("rb", buffering=0) as stream, mmap.mmap(-1, _PIECE) as buffer, memoryview(buffer) as view:
         for part in told.sections:
             seal.update(f"{part.name}\0{part.size}\0".encode("utf-8", "surrogateescape"))
-            for window in _windows(stream.fileno(), part.offset, part.size):
-                seal.update(window)
+            _read(stream.fileno(), part.offset, part.size, seal, view)
     seal.update(text)
     return seal.digest()
 
 
-def _windows(file: int, begin: int, size: int) -> Iterator[memoryview]:
-    """What the file has from `begin` on: mapped, so that nothing is copied, also not when this process forks meanwhile;
-    piece by piece, since what is mapped counts as memory of ours."""
-    end = min(begin + size, os.fstat(file).st_size)
-    while begin < end:
-        skipped = begin % mmap.ALLOCATIONGRANULARITY
-        count = min(end - begin, _PIECE - skipped)
-        with (
-            mmap.mmap(file, skipped + count, _MAPPED, mmap.PROT_READ, offset=begin - skipped) as mapped,
-            memoryview(mapped) as whole,
-            whole[skipped:] as window,
-        ):
-            yield window
-        begin += count
+def _read(file: int, begin: int, size: int, seal: hashlib._Hash, view: memoryview) -> None:
+    while size > 0:
+        count = os.preadv(file, [view[: min(size, len(view))]], begin)
+        if count == 0:
+            return
+        seal.update(view[:count])
+        begin, size = begin + count, size - count
