@@ -264,6 +264,21 @@ def test_a_toolchain_that_is_built_elsewhere(toolchain: Path, monolisp: Monolisp
     assert contents(other) == contents(toolchain)
 
 
+@pytest.mark.slow
+def test_libraries_that_are_built_elsewhere(toolchain: Path, monolisp: Monolisp, tmp_path: Path) -> None:
+    """Another store, time zone, user."""
+    found = []
+    for store, zone in (("one", "UTC"), ("another-of-a-longer-name", "Asia/Tokyo")):
+        (tmp_path / store / "toolchains").mkdir(parents=True)
+        shutil.copytree(toolchain, tmp_path / store / "toolchains" / toolchain.name, symlinks=True)
+        env = {"MONOLISP_STORE": str(tmp_path / store), "TZ": zone, "USER": store}
+        done = monolisp("library", "build", "zlib", "lz4", "expat", "libyaml", "libffi", "lmdb", env=env)
+        assert done.code == 0, done.err
+        found.append(contents(tmp_path / store / "libraries"))
+    assert found[0] == found[1]
+    assert len([name for name in found[0] if name.endswith(".a")]) >= 6
+
+
 def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 

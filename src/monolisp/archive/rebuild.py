@@ -203,7 +203,7 @@ def _objects(machine: Machine, tell: Callable[[str], None], before: Path, after:
         shape = shape_for(find_toolchain(spec, target, machine.store)[0], machine)
         return differences(before, after, shape)
     except (LispDied, BadCore) as error:
-        tell(f"note: which objects differ cannot be told of SBCL {spec}: {error.why_text}")
+        tell(f"note: which objects differ cannot be told of SBCL {spec}: {error.what_text}")
         return section_differences(before, after)
 
 

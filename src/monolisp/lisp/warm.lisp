@@ -93,12 +93,19 @@ in which SBCL looks for the one like it."
   (forget-pathnames)
   (delete-package "MONOLISP-SEAL"))
 
+(defun new-p (symbol)
+  (/= (sb-kernel::generation-of symbol) sb-vm:+pseudo-static-generation+))
+
 (defun warm ()
   (load "symbols.lisp")
+  ;; What was read until now was not made by name.
   (do-symbols (symbol)
     (when (eq (symbol-package symbol) *package*)
       (hash-by-name symbol)
       (push symbol *ours*)))
+  (do-symbols (symbol "KEYWORD")
+    (when (new-p symbol)
+      (hash-by-name symbol)))
   (setf *drawing* (remove-if-not #'fboundp *drawing* :key #'car))
   (dolist (entry *drawing*)
     (sb-int:encapsulate (car entry) 'warm (symbol-function (cdr entry))))
