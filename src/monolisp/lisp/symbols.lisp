@@ -48,7 +48,7 @@
   "Whether generic functions begin with code, with the hash in the upper half of their fourth word; else it is a slot."
   ;; While SBCL is made, all features are in one list.
   (let ((more (find-symbol "+INTERNAL-FEATURES+" "SB-IMPL")))
-    (and (find :executable-funinstances (append (and more (symbol-value more)) *features*)) t)))
+    (and (find :executable-funinstances (append (and more (boundp more) (symbol-value more)) *features*)) t)))
 
 (defun set-drawn-hash (function hash)
   "Give the generic function FUNCTION, or its like, this hash instead of the one that was drawn."
