@@ -174,7 +174,7 @@ def _pins(record: Provenance) -> dict[str, Content]:
 
 def _about(original: Original, folders: Sequence[Path], missing: Sequence[str]) -> dict[str, Content]:
     record = original.record
-    version = find_version(" ".join([record.sbcl.version, *record.sbcl.features]))
+    version = find_version(record.sbcl.spec)
     book = Cookbook((RECIPES, *folders))
     recipes = book.ordered([library.name for library in record.libraries if library.recipe])
     tools = sorted({tool for recipe in recipes for tool in recipe.tools})

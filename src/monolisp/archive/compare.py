@@ -18,7 +18,7 @@ def facts(record: Provenance) -> Iterator[tuple[str, str]]:
     yield "monolisp: version", record.monolisp.version
     yield "monolisp: source", record.monolisp.source
     yield "target", record.target
-    yield "SBCL: version", " ".join([record.sbcl.version, *record.sbcl.features])
+    yield "SBCL: version", record.sbcl.spec
     yield "SBCL: licence", record.sbcl.licence
     yield "SBCL: archives", " ".join(archive.sha256 for archive in record.sbcl.sources)
     yield "SBCL: places", " ".join(archive.place for archive in record.sbcl.sources)

@@ -100,7 +100,7 @@ def _archive_line(pin: Pin, error: MonolispError) -> str:
 
 def toolchain_pins(record: Provenance) -> list[Pin]:
     """What a toolchain is built from: SBCL's archive, and zstd's. Raises NoSuchSbcl."""
-    return [find_version(" ".join([record.sbcl.version, *record.sbcl.features])).source, zstd_pin()]
+    return [find_version(record.sbcl.spec).source, zstd_pin()]
 
 
 def pins_of(record: Provenance, recipes: Sequence[str], book: Cookbook) -> list[Pin]:

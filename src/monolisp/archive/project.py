@@ -56,7 +56,7 @@ def project_of(record: Provenance, root: Path, output: Path) -> Project:
         system=program.inputs[0] if program.kind == SYSTEM else None,
         entry=program.entry or None,
         output=output,
-        sbcl=" ".join([record.sbcl.version, *record.sbcl.features]),
+        sbcl=record.sbcl.spec,
         before=tuple(_before(text, folder, program) for text in program.before),
         archives=tuple(
             (root / "archives" / file.name, soname)

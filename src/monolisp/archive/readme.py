@@ -90,7 +90,7 @@ def readme(
         python=python,
         tools="".join(f", {tool}" for tool in tools),
         libc=record.compiler.libc_version,
-        sbcl=" ".join([record.sbcl.version, *record.sbcl.features]),
+        sbcl=record.sbcl.spec,
         options=" ".join(options),
         libraries=", ".join(libraries) or "none",
         steps="".join(f"       {line}\n" for line in _steps(record)),

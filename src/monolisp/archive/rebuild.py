@@ -87,7 +87,9 @@ def rebuild(
     search.places.check()
     for note in warnings(record):
         tell(note)
-    return compared(original, _built(record, search, machine, tell, root, output), partial(_objects, machine, tell))
+    return compared(
+        original, _built(record, search, machine, tell, root, output), partial(objects, record, machine, tell)
+    )
 
 
 def _built(
@@ -195,15 +197,16 @@ def compared(original: Original, made: Path, content: Comparison = section_diffe
     return Outcome(False, found, tuple(differing or [Difference("sha256 of the file", original.sha256, found)]))
 
 
-def _objects(machine: Machine, tell: Callable[[str], None], before: Path, after: Path) -> Sequence[Difference]:
-    """Object by object; where heaps of that SBCL cannot be read, that is told, and sections have to do."""
-    sbcl = inspect(after).provenance.sbcl
-    spec, target = " ".join([sbcl.version, *sbcl.features]), find_target(inspect(after).provenance.target)
+def objects(
+    record: Provenance, machine: Machine, tell: Callable[[str], None], before: Path, after: Path
+) -> Sequence[Difference]:
+    """Object by object, in two files of this record; where heaps of its SBCL cannot be read, that is told, and sections
+    have to do."""
+    toolchain, _ = find_toolchain(record.sbcl.spec, find_target(record.target), machine.store)
     try:
-        shape = shape_for(find_toolchain(spec, target, machine.store)[0], machine)
-        return differences(before, after, shape)
+        return differences(before, after, shape_for(toolchain, machine))
     except (LispDied, BadCore) as error:
-        tell(f"note: which objects differ cannot be told of SBCL {spec}: {error.what_text}")
+        tell(f"note: which objects differ cannot be told of SBCL {record.sbcl.spec}: {error.what_text}")
         return section_differences(before, after)
 
 

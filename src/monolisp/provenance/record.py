@@ -56,6 +56,11 @@ class Sbcl:
     toolchain: str = ""
     core: str = ""
 
+    @property
+    def spec(self) -> str:
+        """Version and features, as `--sbcl` and pins know them."""
+        return " ".join([self.version, *self.features])
+
 
 @dataclass(frozen=True)
 class Compiler:

@@ -13,7 +13,7 @@ _SHOWN = 12
 def as_table(name: str, inspected: Inspected) -> str:
     """One line for each fact: what it is, then the fact, with names, versions and licences under each other."""
     told = inspected.provenance
-    sbcl = " ".join([told.sbcl.version, *told.sbcl.features])
+    sbcl = told.sbcl.spec
     rows = [
         ("monolisp", f"{told.monolisp.version}  {told.monolisp.source[:12]}"),
         ("SBCL", f"{sbcl}  {told.sbcl.licence}"),

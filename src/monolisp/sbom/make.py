@@ -90,7 +90,7 @@ def compression_in(record: Provenance, path: Path) -> Library | None:
     pin = zstd_pin()
     if record.target in targets():
         try:
-            spec = " ".join([record.sbcl.version, *record.sbcl.features])
+            spec = record.sbcl.spec
             if toolchain_digest(spec, find_target(record.target)) == record.sbcl.toolchain:
                 sources = tuple(Archive(str(place), place.sha256) for place in pin.places)
                 return Library(COMPRESSION, pin.version, pin.licence, sources=sources)

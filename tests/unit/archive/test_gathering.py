@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from monolisp.archive import rebuild
 from monolisp.archive.gathering import find_files, gather, missing_pins, pins_of
 from monolisp.archive.places import Places
-from monolisp.archive.rebuild import Original, compared, keep_directory, surroundings, warnings
-from monolisp.errors import SourcesGone
+from monolisp.archive.rebuild import Original, compared, keep_directory, objects, surroundings, warnings
+from monolisp.compare import Difference
+from monolisp.errors import LispDied, SourcesGone
 from monolisp.libraries.recipe import Cookbook
 from monolisp.process import Command
 from monolisp.progress import Silent
@@ -113,6 +115,20 @@ def test_the_same_sum_is_identical(tmp_path: Path) -> None:
     (tmp_path / "made").write_bytes(CONTENT)
     outcome = compared(Original(RECORD, SUM), tmp_path / "made")
     assert (outcome.identical, outcome.sha256, outcome.differences) == (True, SUM, ())
+
+
+def test_heaps_that_cannot_be_read(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of SBCL 2.2.6: what else is known of the files is not lost."""
+    section = Difference("section lisp.core", "one", "another")
+
+    def died(*_: object) -> None:
+        raise LispDied(place="while telling of its heap", reason="")
+
+    monkeypatch.setattr(rebuild, "shape_for", died)
+    monkeypatch.setattr(rebuild, "section_differences", lambda *_: [section])
+    told: list[str] = []
+    assert objects(RECORD, machine, told.append, tmp_path / "before", tmp_path / "after") == [section]
+    assert "which objects differ cannot be told of SBCL 2.6.4" in told[0]
 
 
 def test_a_directory_that_is_kept(machine: Machine, tmp_path: Path) -> None:
